@@ -1,0 +1,64 @@
+"""Write beside, then rename: nothing half-written is ever left under the final name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from napari_aml.errors import OutputError
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary file path beside `path`; on success it is renamed to `path`, else removed.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    # The suffix is kept, so that writers which choose a format by it work on the temporary file.
+    beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        os.replace(beside, path)
+    except OSError as error:
+        raise OutputError(path, error.strerror or str(error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it takes the place of `path`, else it is removed.
+
+    What stood at `path` before stays untouched until the new folder is complete.
+
+    Raises
+    ------
+    OutputError
+        When the parent folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    token = uuid.uuid4().hex[:8]
+    beside, old = path.with_name(f".{path.name}.{token}"), path.with_name(f".{path.name}.{token}.old")
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        if path.exists():
+            os.replace(path, old)
+        os.replace(beside, path)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise OutputError(path, error.strerror or str(error)) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,110 @@
+"""The only door to torch and timm: lazy import, device choice, precision, out-of-memory fallback."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_aml.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and how precisely a network runs.
+
+    Attributes
+    ----------
+    name
+        A torch device string: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    precision
+        ``float32``, ``float16`` or ``bfloat16``: the autocast type (float32 means no autocast).
+    """
+
+    name: str
+    precision: str
+
+    @property
+    def type(self) -> str:
+        """Device kind without its index."""
+        return self.name.split(":")[0]
+
+    def torch_device(self) -> torch.device:
+        """Return the torch device."""
+        import torch
+
+        return torch.device(self.name)
+
+    @contextlib.contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Autocast to `precision`; a no-op for float32."""
+        import torch
+
+        if self.precision == "float32":
+            yield
+            return
+        with torch.autocast(self.type, dtype=getattr(torch, self.precision)):
+            yield
+
+
+def choose_device(name: str = "auto", precision: str = "auto") -> Device:
+    """Choose a device at run time.
+
+    Parameters
+    ----------
+    name
+        ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    precision
+        ``auto`` (bfloat16 on CUDA where the card has it, else float16; float32 on MPS and CPU), or a torch
+        dtype name.
+
+    Raises
+    ------
+    DeviceError
+        When the named device is not there; the message says what is.
+    """
+    import torch
+
+    kind = name.split(":")[0]
+    if kind not in DEVICES:
+        raise DeviceError(f"There is no device called '{name}'.", f"Use one of {', '.join(DEVICES)}.")
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = kind = next(k for k in ("cuda", "mps", "cpu") if available[k])
+    if not available[kind]:
+        raise DeviceError(
+            f"The device '{name}' was asked for, but this machine has none that torch can use.",
+            "Use --device auto or --device cpu, or install a torch build for your GPU.",
+        )
+    if kind == "cuda" and ":" in name and int(name.split(":")[1]) >= torch.cuda.device_count():
+        raise DeviceError(f"There is no '{name}': torch sees {torch.cuda.device_count()} GPU(s).")
+    if precision == "auto":
+        precision = "float32"
+        if kind == "cuda":
+            precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    return Device(name, precision)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception means that the device's memory is full."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+    )
+
+
+def release_memory(device: Device) -> None:
+    """Give cached device memory back."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,117 @@
+"""What every slide can do, whatever it was read from."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from napari_aml.slides.pixel_size import UNKNOWN, PixelSize
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One resolution level: its size in its own pixels, and level-0 pixels per pixel."""
+
+    height: int
+    width: int
+    downsample: float
+
+
+class Slide(ABC):
+    """A picture of a smear, read lazily.
+
+    Attributes
+    ----------
+    name
+        Short name for people (the file's stem); never leaves this machine in shareable exports.
+    path
+        The file, or None for an array or a layer.
+    pixel_size
+        µm per level-0 pixel and where it came from.
+    levels
+        Resolution levels, finest first.
+    notes
+        What a person should know about how the picture was read (conversions, ignored metadata).
+    """
+
+    name: str
+    path: Path | None = None
+    pixel_size: PixelSize = UNKNOWN
+    levels: tuple[Level, ...]
+    notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def _read(self, level: int, y: int, x: int, h: int, w: int) -> np.ndarray:
+        """Return uint8 (h, w, 3) of a region that lies inside the level."""
+
+    @abstractmethod
+    def _hash(self) -> str:
+        """Return a SHA-256 of the content."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file (or of the pixels, for an array)."""
+        return self._hash()
+
+    @property
+    def slide_id(self) -> str:
+        """Pseudonymous id made of the content's hash: the same picture has the same id everywhere."""
+        return f"S{self.sha256[:12]}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of level 0, in pixels."""
+        return self.levels[0].height, self.levels[0].width
+
+    def region(self, level: int, y: int, x: int, h: int, w: int) -> np.ndarray:
+        """Read a region.
+
+        Parameters
+        ----------
+        level
+            Index into `levels`.
+        y, x
+            Top left corner, in pixels of that level; may lie outside the picture.
+        h, w
+            Height and width, in pixels of that level.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 (h, w, 3), RGB. White where the region leaves the picture.
+        """
+        import numpy as np
+
+        height, width = self.levels[level].height, self.levels[level].width
+        top, left, bottom, right = max(y, 0), max(x, 0), min(y + h, height), min(x + w, width)
+        if (top, left, bottom, right) == (y, x, y + h, x + w):
+            return self._read(level, y, x, h, w)
+        out = np.full((h, w, 3), 255, np.uint8)
+        if bottom > top and right > left:
+            inside = self._read(level, top, left, bottom - top, right - left)
+            out[top - y : bottom - y, left - x : right - x] = inside
+        return out
+
+    def level_for(self, um: float) -> int:
+        """Return the coarsest level that is still at least as fine as `um` µm/px (0 when the size is unknown)."""
+        if self.pixel_size.um is None:
+            return 0
+        fits = [i for i, lv in enumerate(self.levels) if lv.downsample * self.pixel_size.um <= um * 1.01]
+        return max(fits, default=0)
+
+    def with_pixel_size(self, pixel_size: PixelSize) -> Self:
+        """Return the same slide with another pixel size."""
+        other = copy.copy(self)
+        other.pixel_size = pixel_size
+        return other
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        return f"<{type(self).__name__} {self.name!r} {width}x{height} px, {self.pixel_size}>"
