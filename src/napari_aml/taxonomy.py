@@ -8,10 +8,11 @@ Ontology ids: Cell Ontology release of 2026-08-19; None where it has no fitting 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
+from itertools import pairwise
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What a class counts as in the differential."""
 
     BLAST = "blast"
@@ -94,7 +95,7 @@ LMU_CODES: tuple[str, ...] = tuple("BAS EBO EOS KSC LYA LYT MMZ MOB MON MYB MYO 
 
 #: Granulocytic maturation; neighbours are tolerated by the maturity-tolerant metrics.
 MATURATION: tuple[str, ...] = ("PMO", "MYB", "MMZ", "NGB", "NGS")
-_TOLERATED = {frozenset(p) for p in zip(MATURATION, MATURATION[1:], strict=False)} | {
+_TOLERATED = {frozenset(p) for p in pairwise(MATURATION)} | {
     frozenset(p) for p in (("MYO", "MOB"), ("MOB", "MON"), ("MOB", "PRM"), ("PRM", "MON"), ("PMO", "PMB"))
 }
 

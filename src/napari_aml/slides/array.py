@@ -42,7 +42,7 @@ class ArraySlide(Slide):
         first, last = self._arrays[0], self._arrays[-1]
         step = max(1, int(np.ceil(max(last.shape[0], last.shape[1]) / 1024))) if min(last.shape[:2]) else 1
         self._convert = Converter(name, tuple(first.shape), first.dtype, np.asarray(last[::step, ::step]))
-        height, width = first.shape[:2]
+        height = first.shape[0]
         self.levels = tuple(Level(a.shape[0], a.shape[1], height / a.shape[0]) for a in self._arrays)
         self.notes = (*notes, *self._convert.notes)
         self._known_hash = sha256

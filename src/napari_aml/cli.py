@@ -1,0 +1,284 @@
+"""napari-aml on the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_aml import RESEARCH_USE, __version__
+from napari_aml.errors import AmlError, Cancelled, InputError
+from napari_aml.progress import Result, Steps, run
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help=f"Review blood smears of acute myeloid leukaemia. {RESEARCH_USE}",
+)
+
+
+class Cam(StrEnum):
+    """Heatmap methods by the names that the command line takes."""
+
+    gradcam = "gradcam"
+    gradcam_plus_plus = "gradcam++"
+    hirescam = "hirescam"
+    layercam = "layercam"
+    eigencam = "eigencam"
+    scorecam = "scorecam"
+    none = "none"
+
+
+Model = Annotated[
+    str | None, typer.Option("--model", help="Model bundle: a folder or a name; default: the shipped one.")
+]
+Size = Annotated[
+    float | None,
+    typer.Option(
+        "--pixel-size",
+        min=0.01,
+        max=20.0,
+        help="µm per pixel; default: from the file, else from the red cells.",
+    ),
+]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+def _err(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def _progress_bar(title: str) -> Iterator[object]:
+    """Show a progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def show(event: object) -> None:
+            text = f"{title}: {event.message}" if event.message else title  # type: ignore[attr-defined]
+            bar.update(task, total=event.total or None, completed=event.done, description=text)  # type: ignore[attr-defined]
+
+        yield show
+
+
+def _drive(title: str, steps: Steps[Result]) -> Result:
+    with _progress_bar(title) as show:
+        return run(steps, show)  # type: ignore[arg-type]
+
+
+def _pictures(paths: list[Path]) -> list[Path]:
+    """Expand folders into the pictures inside them; every named file is kept, known suffix or not."""
+    from napari_aml.slides import SUFFIXES
+
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            if not inside:
+                raise InputError(f"There are no pictures in the folder '{path}'.", "Name pictures or another folder.")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+def _result_names(paths: list[Path]) -> list[str]:
+    """Name each picture's results after its stem; a stem that stands twice gets a number."""
+    names: list[str] = []
+    for path in paths:
+        stem, name, n = path.name.split(".")[0] or path.name, "", 1
+        name = stem
+        while name in names:
+            n += 1
+            name = f"{stem}_{n}"
+        names.append(name)
+    return names
+
+
+@app.command()
+def analyse(
+    images: Annotated[list[Path], typer.Argument(help="Pictures of smears, or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results; one folder a picture inside it.")],
+    model: Model = None,
+    pixel_size: Size = None,
+    device: DeviceName = "auto",
+    cam: Annotated[Cam, typer.Option("--cam", help="Heatmap method, or none.")] = Cam.gradcam,
+    stage: Annotated[
+        int,
+        typer.Option("--cam-stage", min=0, max=3, help="Network stage of the heatmap: 3 coarse, lower finer."),
+    ] = 3,
+    segmenter: Annotated[str, typer.Option("--segmenter", help="Segmentation backend.")] = "default",
+) -> None:
+    """Segment, classify and explain every nucleated cell; write tables, label images and a report."""
+    from napari_aml.classify import load_bundle
+    from napari_aml.export import check_writable, write_results_steps
+    from napari_aml.pipeline import analyse_steps
+
+    pictures = _pictures(images)
+    check_writable(out)
+    bundle = load_bundle(model)
+    failed: list[tuple[Path, AmlError]] = []
+    for path, name in zip(pictures, _result_names(pictures), strict=True):
+        try:
+            steps = analyse_steps(
+                path, model=bundle, pixel_size_um=pixel_size, device=device,
+                cam=None if cam is Cam.none else cam.value, stage=stage, segmenter=segmenter,
+            )  # fmt: skip
+            result = _drive(path.name, steps)
+            folder = _drive(f"{path.name}: writing", write_results_steps(result, out / name))
+        except Cancelled:
+            raise
+        except AmlError as error:
+            failed.append((path, error))
+            _err(f"{path.name}: {error}")
+            continue
+        count = len(result.cells)
+        said = f"{count} cell{'s' if count != 1 else ''}" if count else "no cells found"
+        typer.echo(f"{path.name}: {said}, {result.slide.pixel_size}. Results: {folder / 'report.html'}")
+        for note in result.slide.notes:
+            _err(f"{path.name}: note: {note}")
+    if failed:
+        if len(pictures) > 1:
+            _err(f"{len(failed)} of {len(pictures)} pictures could not be analysed; the others are done.")
+        raise typer.Exit(failed[0][1].exit_code)
+
+
+@app.command("classify-crops")
+def classify_crops(
+    folder: Annotated[Path, typer.Argument(help="A folder of single-cell pictures, flat or in class folders.")],
+    out: Annotated[Path, typer.Option("--out", help="CSV file for the predictions.")],
+    model: Model = None,
+    pixel_size: Size = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Classify a folder of single-cell pictures; without a pixel size the whole picture is the crop."""
+    from napari_aml.classify import classify_folder_steps, load_bundle
+    from napari_aml.export import check_writable, write_csv
+
+    check_writable(out.parent)
+    table = _drive(
+        folder.name,
+        classify_folder_steps(folder, load_bundle(model), device=device, pixel_size_um=pixel_size),
+    )
+    write_csv(table, out)
+    unread = table[table["class"].isna() | (table["class"] == "")]
+    typer.echo(f"{len(table) - len(unread)} pictures classified. Results: {out}")
+    for row in unread.itertuples():
+        _err(f"{row.path}: {getattr(row, 'error', 'could not be read')}")
+    if len(unread):
+        raise typer.Exit(InputError.exit_code)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("demo-results"),
+    window: Annotated[bool, typer.Option(help="Open napari on the results where there is a display.")] = True,
+) -> None:
+    """Run the main job on the smear pictures that the package ships, then open napari on the results."""
+    from napari_aml.diagnosis import has_screen
+    from napari_aml.samples import smear_fields
+
+    pictures = smear_fields()
+    analyse(pictures, out)
+    typer.echo(f"\n{RESEARCH_USE}\nResults of {len(pictures)} pictures lie in {out.resolve()}")
+    if window and has_screen():
+        import subprocess
+
+        typer.echo("Opening napari on the first of them …")
+        first = out / pictures[0].name.split(".")[0]
+        subprocess.run([sys.executable, "-m", "napari", "--plugin", "napari-aml", str(first)], check=False)
+    elif window:
+        typer.echo("There is no display here, so napari was not opened; the report.html files open in any browser.")
+
+
+@app.command()
+def models() -> None:
+    """List the model bundles found, with their cards."""
+    from napari_aml.classify import find_bundles
+
+    for bundle in find_bundles():
+        typer.echo(bundle.card_summary())
+        typer.echo("")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed and what works: versions, device, precision, screen, plugin manifest, bundles."""
+    from napari_aml.diagnosis import examine
+
+    healthy = True
+    for finding in examine():
+        healthy &= finding.ok is not False
+        mark = {True: "ok  ", False: "FAIL", None: "    "}[finding.ok]
+        typer.echo(f"{mark} {finding.topic}: {finding.text}")
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"napari-aml {__version__}\n{RESEARCH_USE}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    return
+
+
+def main() -> None:
+    """Run the command line: errors in plain words on standard error, never a traceback."""
+    # Full-disk and closed-pipe errors are the person's to read, too; NAPARI_AML_DEBUG shows where they come from.
+    try:
+        code = app(standalone_mode=False)
+    except AmlError as error:
+        _leave(str(error), error.exit_code, error)
+    except typer.Exit as stop:  # pragma: no cover - standalone_mode=False returns the code
+        code = stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _leave("Stopped. Finished pictures are kept; the one at work was not written.", Cancelled.exit_code)
+    except OSError as error:
+        _leave(f"{error.strerror or error}: {error.filename or ''}", 3, error)
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of the option parser
+            error.show()
+            sys.exit(error.exit_code)
+        _leave(
+            f"Something went wrong inside napari-aml: {type(error).__name__}: {error}. "
+            "Set NAPARI_AML_DEBUG=1 to see where, and report it.", 70, error,
+        )  # fmt: skip
+    sys.exit(code or 0)
+
+
+def _leave(text: str, code: int, error: BaseException | None = None) -> None:
+    if error is not None and os.environ.get("NAPARI_AML_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    _err(text)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

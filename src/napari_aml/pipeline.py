@@ -1,0 +1,200 @@
+"""analyse(slide) end to end. The command line, a cluster job and the dock widget all call this one.
+
+A picture file becomes a `Slide`, its pixel size is settled, the `Slide` becomes `Cells`, cells become `Predictions`
+and `Heatmaps`; all of it is one `Analysis`. Each stage lives in the room named after what it makes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_aml import RESEARCH_USE
+from napari_aml.analysis import Analysis
+from napari_aml.errors import PixelSizeUnknownError
+from napari_aml.progress import Progress, Result, Steps, run
+from napari_aml.provenance import now_utc, versions
+
+if TYPE_CHECKING:
+    from napari_aml.classify import ModelBundle
+    from napari_aml.slides import Slide
+
+__all__ = ["Analysis", "analyse", "analyse_steps", "resolve_pixel_size"]
+
+#: Share of the progress bar that each stage takes.
+_SHARES = {"open": 0.05, "segment": 0.45, "classify": 0.5}
+_SCALE = 1000
+
+
+@dataclass
+class _Bar:
+    """Maps the progress of one stage into the progress of the whole job."""
+
+    start: float = 0.0
+
+    def stage(self, name: str, steps: Steps[Result]) -> Generator[Progress, None, Result]:
+        share = _SHARES[name]
+        try:
+            while True:
+                event = next(steps)
+                done = round(_SCALE * (self.start + share * event.fraction))
+                yield replace(event, done=done, total=_SCALE)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            self.start += share
+            steps.close()
+
+
+def resolve_pixel_size(slide: Slide) -> Slide:
+    """Return the slide with a known pixel size: from the file or a person, else measured from its red cells.
+
+    Raises
+    ------
+    PixelSizeUnknownError
+        When nothing says it and there are too few red cells to measure it.
+    """
+    from napari_aml.slides import PixelSize, measure_pixel_size
+
+    if slide.pixel_size.um is not None:
+        return slide
+    measured = measure_pixel_size(slide)
+    if measured.pixel_size_um is None:
+        raise PixelSizeUnknownError(slide.name, "the file does not say it, and no red cells could be measured.")
+    detail = f"median diameter of {measured.n_cells} red cells = {measured.diameter_px:.1f} px, taken as 7.2 µm"
+    known = slide.with_pixel_size(PixelSize(measured.pixel_size_um, "red cells", detail))
+    if not measured.reliable:
+        known.notes = (
+            *known.notes,
+            f"The pixel size was measured from only {measured.n_cells} red cells or from uneven ones: check it.",
+        )
+    return known
+
+
+def analyse_steps(
+    source: Any,
+    *,
+    model: ModelBundle | str | Path | None = None,
+    pixel_size_um: float | None = None,
+    device: str = "auto",
+    cam: str | None = "gradcam",
+    stage: int = 3,
+    segmenter: str = "default",
+) -> Steps[Analysis]:
+    """Segment, classify and explain one slide, yielding progress.
+
+    Parameters
+    ----------
+    source
+        A file path, an array (h, w, 3 or 4), a list of pyramid levels, or a `Slide`.
+    model
+        A bundle, a bundle's folder or name; None for the shipped demonstration bundle.
+    pixel_size_um
+        µm per pixel; None to read it from the file or measure it from the red cells.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    cam
+        Heatmap method (``gradcam``, ``gradcam++``, ``hirescam``, ``layercam``, ``eigencam``, ``scorecam``) or None.
+    stage
+        Stage of the network that the heatmaps look at: 3 is the last, lower is finer.
+    segmenter
+        Name of the segmentation backend.
+
+    Yields
+    ------
+    Progress
+        Payloads: the `Slide` once opened; `Cells` just found; ``(rows, Predictions, Heatmaps | None)`` just made.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    AmlError
+        One of its subclasses, naming the file and the way out.
+    """
+    from napari_aml.cells import get_segmenter, segment_steps
+    from napari_aml.classify import ModelBundle, load_bundle
+    from napari_aml.explain import classify_and_explain_steps
+    from napari_aml.slides import open_slide
+
+    started, clock, bar = now_utc(), time.perf_counter(), _Bar()
+    yield Progress(0, _SCALE, "Opening the picture")
+    slide = resolve_pixel_size(open_slide(source, pixel_size_um))
+    bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
+    backend = get_segmenter(segmenter)
+    bar.start += _SHARES["open"]
+    yield Progress(round(_SCALE * bar.start), _SCALE, f"{slide.name}: {slide.pixel_size}", slide)
+
+    cells = yield from bar.stage("segment", segment_steps(slide, backend))
+    segmented = time.perf_counter()
+    predictions, heatmaps = yield from bar.stage(
+        "classify", classify_and_explain_steps(slide, cells, bundle, device=device, cam=cam, stage=stage)
+    )
+    finished = time.perf_counter()
+    settings = {"device": device, "cam": cam, "stage": stage, "segmenter": segmenter}
+    seconds = {"segmentation": segmented - clock, "classification": finished - segmented}
+    provenance = _provenance(slide, bundle, cells.segmenter, settings, started, seconds)
+    return Analysis(slide, cells, predictions, heatmaps, bundle, provenance)
+
+
+def _provenance(
+    slide: Slide,
+    bundle: ModelBundle,
+    segmenter: str,
+    settings: dict[str, Any],
+    started: str,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Collect what made a result; neither paths nor file names, which may name a patient."""
+    from napari_aml._torch import choose_device
+
+    device = choose_device(settings["device"])
+    return {
+        "research_use": RESEARCH_USE,
+        "started_utc": started,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "slide": {
+            "slide_id": slide.slide_id,
+            "sha256": slide.sha256,
+            "height_px": slide.shape[0],
+            "width_px": slide.shape[1],
+            "pixel_size_um": slide.pixel_size.um,
+            "pixel_size_source": slide.pixel_size.source,
+            "pixel_size_detail": slide.pixel_size.detail,
+        },
+        "segmenter": segmenter,
+        "model": bundle.bundle_id,
+        "device": device.name,
+        "precision": device.precision,
+        "settings": settings,
+        "versions": versions(),
+        "warnings": list(slide.notes),
+    }
+
+
+def analyse(source: Any, **settings: Any) -> Analysis:
+    """Segment, classify and explain one slide; `analyse_steps` driven to its end.
+
+    Parameters
+    ----------
+    source
+        A file path, an array (h, w, 3 or 4), a list of pyramid levels, or a `Slide`.
+    **settings
+        As in `analyse_steps`.
+
+    Returns
+    -------
+    Analysis
+
+    Examples
+    --------
+    >>> import napari_aml as aml
+    >>> result = aml.analyse("smear.png")  # doctest: +SKIP
+    >>> result.table()[["uid", "class", "probability"]]  # doctest: +SKIP
+    """
+    return run(analyse_steps(source, **settings))
