@@ -1,1 +1,27 @@
+"""What people decide and what is counted: the differential with exact intervals."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_aml.review.blasts import BlastSummary, blast_summary
+    from napari_aml.review.counting import CountingSettings, differential, exact_interval, sure_codes
+
+_LAZY = {
+    "BlastSummary": "blasts",
+    "blast_summary": "blasts",
+    "CountingSettings": "counting",
+    "differential": "counting",
+    "exact_interval": "counting",
+    "sure_codes": "counting",
+}
+
+__all__ = ["BlastSummary", "CountingSettings", "blast_summary", "differential", "exact_interval", "sure_codes"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"napari_aml.review.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'napari_aml.review' has no attribute {name!r}")
