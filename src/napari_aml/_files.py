@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from napari_aml.errors import OutputError
@@ -36,17 +36,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: str | Path) -> Iterator[Path]:
+def replacing_folder(path: str | Path, ours: Iterable[str] = ()) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it takes the place of `path`, else it is removed.
 
     What stood at `path` before stays untouched until the new folder is complete.
+
+    Parameters
+    ----------
+    path
+        The folder to write.
+    ours
+        Names that this program writes there. Anything else in an earlier folder is a person's and is kept.
 
     Raises
     ------
     OutputError
         When the parent folder cannot be written or the disk is full.
     """
-    path = Path(path)
+    path, ours = Path(path), set(ours)
     token = uuid.uuid4().hex[:8]
     beside, old = path.with_name(f".{path.name}.{token}"), path.with_name(f".{path.name}.{token}.old")
     try:
@@ -55,6 +62,9 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         if path.exists():
             os.replace(path, old)
         os.replace(beside, path)
+        for kept in old.iterdir() if old.exists() else ():
+            if kept.name not in ours and not (path / kept.name).exists():
+                os.replace(kept, path / kept.name)
     except OSError as error:
         if old.exists() and not path.exists():
             os.replace(old, path)
