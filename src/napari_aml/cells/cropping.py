@@ -42,7 +42,10 @@ def crops(
     out = np.empty((len(y), crop_px, crop_px, 3), np.uint8)
     level = slide.level_for(crop_um / crop_px)
     down = slide.levels[level].downsample
-    side = max(1, round(crop_um / slide.pixel_size.um / down))
+    side = crop_um / slide.pixel_size.um / down
+    # A multiple of the whole shrinking factor, so that `resample` finds whole pixels to average: at most 0.5 % off.
+    factor = max(1, int(side / crop_px))
+    side = max(1, factor * round(side / factor))
     top = np.rint(np.asarray(y, float) / down - side / 2).astype(int)
     left = np.rint(np.asarray(x, float) / down - side / 2).astype(int)
     blocks: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -62,8 +65,17 @@ def resample(picture: np.ndarray, size: int) -> np.ndarray:
     """Resample a square picture uint8 (h, h, 3) to (size, size, 3).
 
     Shrinking averages areas and enlarging interpolates cubically, so that no scanner leaves its own aliasing.
+    Whole factors are taken out first, which is several times faster and averages just the same.
     """
     import cv2
 
-    shrinks = picture.shape[0] >= size
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    ratio = picture.shape[0] / size
+    if ratio < 1:
+        return cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)
+    whole = int(ratio)
+    if whole > 1:
+        least = -(-picture.shape[0] // whole)
+        picture = cv2.resize(picture, (least, least), interpolation=cv2.INTER_AREA)
+    if picture.shape[0] != size:
+        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    return picture
