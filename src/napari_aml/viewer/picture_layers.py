@@ -1,0 +1,166 @@
+"""Slides and napari's picture layers: one becomes the other.
+
+The rule, in both directions:
+
+* A slide whose pixel size is known becomes a layer whose ``scale`` is µm per pixel with ``units`` of µm, so that
+  napari's scale bar is right; a slide whose pixel size is unknown keeps ``scale`` 1 in pixels.
+* ``layer.metadata["napari_aml"]`` holds ``slide`` (the `Slide`), ``pixel_size_um``, ``pixel_size_source`` and ``notes``.
+* A layer becomes a slide by that entry while the picture still has its shape, otherwise by its data. A scale in a
+  unit of length is believed, whoever set it; a scale in pixels says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from napari_aml.slides.pixel_size import PixelSize, to_um
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_aml.slides.slide import Slide
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+KEY = "napari_aml"
+# A picture up to this many pixels is held in memory as one array; a larger one is drawn tile by tile.
+IN_MEMORY_PIXELS = 1 << 25
+# The coarsest level that is shown is at most this high and wide.
+OVERVIEW_PX = 2048
+_STEP = 4
+_CHUNK = 1024
+
+
+class _LevelArray:
+    """One level of a slide as an array that is read where it is sliced."""
+
+    ndim = 3
+
+    def __init__(self, slide: Slide, level: int) -> None:
+        import numpy as np
+
+        self._slide, self._level = slide, level
+        self.shape = (slide.levels[level].height, slide.levels[level].width, 3)
+        self.dtype = np.dtype("uint8")
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> Any:
+        (y0, y1, _), (x0, x1, _) = (part.indices(n) for part, n in zip(key[:2], self.shape[:2], strict=True))
+        return self._slide.region(self._level, y0, x0, y1 - y0, x1 - x0)[:, :, key[2]]
+
+
+def display_levels(slide: Slide) -> list[Any]:
+    """Return the slide as arrays uint8 (h, w, 3) for napari, finest first: one in memory, or lazy ones of a pyramid.
+
+    Where the file has no coarse level, one is computed, for napari would else load the finest level whole.
+    """
+    import dask.array as da
+
+    height, width = slide.shape
+    if len(slide.levels) == 1 and height * width <= IN_MEMORY_PIXELS:
+        return [slide.region(0, 0, 0, height, width)]
+    levels: list[Any] = [
+        da.from_array(_LevelArray(slide, i), chunks=(_CHUNK, _CHUNK, 3), name=f"{id(slide):x}-{i}", asarray=False)
+        for i in range(len(slide.levels))
+    ]
+    return levels + _coarser(slide)
+
+
+def _coarser(slide: Slide) -> list[Any]:
+    import cv2
+
+    from napari_aml.slides.overview import overview
+
+    last = slide.levels[-1]
+    side, downsample, found = max(last.height, last.width), last.downsample, []
+    while side > OVERVIEW_PX:
+        side, downsample = side / _STEP, downsample * _STEP
+        if not found:
+            found.append(overview(slide, downsample))
+        else:
+            h, w = (math.ceil(n / _STEP) for n in found[-1].shape[:2])
+            found.append(cv2.resize(found[-1], (w, h), interpolation=cv2.INTER_AREA))
+    return found
+
+
+def slide_layer(slide: Slide, name: str | None = None) -> LayerData:
+    """Return napari's layer tuple of a slide.
+
+    Parameters
+    ----------
+    slide
+        Any slide.
+    name
+        Name of the layer; the slide's name by default.
+    """
+    levels = display_levels(slide)
+    size = slide.pixel_size
+    keywords: dict[str, Any] = {
+        "name": name or slide.name,
+        "rgb": True,
+        "multiscale": len(levels) > 1,
+        "metadata": {
+            KEY: {
+                "slide": slide, "pixel_size_um": size.um, "pixel_size_source": size.source, "notes": slide.notes,
+            }
+        },
+    }  # fmt: skip
+    if size.um is not None:
+        keywords |= {"scale": (size.um, size.um), "units": ("um", "um")}
+    return (levels if len(levels) > 1 else levels[0]), keywords, "image"
+
+
+def layer_pixel_size(layer: Image) -> PixelSize | None:
+    """Return the pixel size that a layer's scale says, or None where its units are pixels."""
+    try:
+        um = [to_um(float(scale), f"{unit:~}") for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True)]
+    except (AttributeError, ValueError, TypeError):
+        return None
+    if None in um or min(um) <= 0:
+        return None
+    detail = "scale of the layer"
+    if max(um) > 1.02 * min(um):
+        detail += f"; its pixels are not square ({um[0]:.4g} x {um[1]:.4g} µm), their geometric mean was taken"
+    return PixelSize(math.sqrt(um[0] * um[1]), "person", detail)
+
+
+def slide_from_layer(layer: Image) -> Slide:
+    """Return the slide that an image layer shows.
+
+    Parameters
+    ----------
+    layer
+        An image layer, plain or multiscale, RGB or RGBA, 8 or 16 bit.
+
+    Returns
+    -------
+    Slide
+        Named like the layer. Its pixel size is that of the layer's scale where this is in a unit of length, else
+        that which the file said, else unknown.
+
+    Raises
+    ------
+    NotASmearError
+        One channel, or a stack.
+    SlideReadError
+        Zero size, NaN.
+    """
+    from napari_aml.slides import open_slide
+
+    slide = _remembered(layer)
+    if slide is None:
+        slide = open_slide(list(layer.data) if layer.multiscale else layer.data, name=layer.name)
+    said = layer_pixel_size(layer)
+    if said is None:
+        return slide
+    known = slide.pixel_size.um
+    if known is not None and math.isclose(known, said.um or 0, rel_tol=1e-6):
+        return slide
+    return slide.with_pixel_size(said)
+
+
+def _remembered(layer: Image) -> Slide | None:
+    """Return the slide in the layer's metadata while the layer still shows a picture of its shape."""
+    slide = layer.metadata.get(KEY, {}).get("slide")
+    first = layer.data[0] if layer.multiscale else layer.data
+    return slide if slide is not None and tuple(first.shape[:2]) == slide.shape else None

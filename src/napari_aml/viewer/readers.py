@@ -1,0 +1,70 @@
+"""What napari calls to open pictures of smears and folders of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_aml.errors import AmlError
+
+if TYPE_CHECKING:
+    from napari_aml.viewer.picture_layers import LayerData
+
+Reader = Callable[[str], "list[LayerData]"]
+
+#: What tells napari that a reader did its work and there is nothing to show.
+NOTHING: list[tuple[None]] = [(None,)]
+
+
+def get_picture_reader(path: str | list[str]) -> Reader | None:
+    """Return the reader of a picture file, or None for a stack or an unknown suffix."""
+    from napari_aml.slides import SUFFIXES
+
+    if isinstance(path, list) or Path(path).suffix.lower() not in SUFFIXES:
+        return None
+    return read_picture
+
+
+def read_picture(path: str) -> list[LayerData]:
+    """Open a picture as one RGB layer, a pyramid as a multiscale one; µm per pixel as in `picture_layers`.
+
+    A picture that cannot be read becomes a notification that says why and what to do, and no layer.
+    """
+    from napari_aml.slides import open_slide
+    from napari_aml.viewer.picture_layers import slide_layer
+
+    try:
+        return [slide_layer(open_slide(path))]
+    except AmlError as error:
+        _notify(error)
+        return NOTHING
+
+
+def get_results_reader(path: str | list[str]) -> Reader | None:
+    """Return the reader of a results folder (or of the ``labels.tif`` in it), or None where there are no results."""
+    from napari_aml.viewer.results_layers import result_folders
+
+    if isinstance(path, list) or not result_folders(Path(path)):
+        return None
+    return read_results
+
+
+def read_results(path: str) -> list[LayerData]:
+    """Open the results of one picture, or of all pictures in a folder of results."""
+    from napari_aml.viewer.results_layers import result_folders, result_layers
+
+    layers: list[LayerData] = []
+    folders = result_folders(Path(path))
+    for number, folder in enumerate(folders):
+        try:
+            layers += result_layers(folder, prefix=f"{folder.name}: " if len(folders) > 1 else "", visible=number == 0)
+        except AmlError as error:
+            _notify(error)
+    return layers or NOTHING
+
+
+def _notify(error: AmlError) -> None:
+    from napari.utils.notifications import show_error
+
+    show_error(str(error))
