@@ -1,5 +1,5 @@
 from .analysis import Analysis
-from .cells import Cells, crops, get_segmenter, register_segmenter, segment, segment_steps
+from .cells import Cells, FieldMasks, crops, get_segmenter, register_segmenter, segment, segment_steps
 from .classify import (
     ModelBundle,
     Predictions,
@@ -27,6 +27,7 @@ __all__ = [
     "AmlError",
     "CellClass",
     "Cells",
+    "FieldMasks",
     "Heatmaps",
     "ModelBundle",
     "PixelSize",
