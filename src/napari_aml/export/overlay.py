@@ -1,0 +1,99 @@
+"""overlay.png: the smear with each cell outlined in its class's colour and its class code beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_aml.export.overview import Overview, outline
+from napari_aml.taxonomy import cell_class
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+    from napari_aml.cells.masks import CellMasks
+
+#: Colour of a cell that no model has named.
+UNNAMED = "#ffd400"
+# A code is written only where its cell is at least this wide in the picture, pixels; else tags would cover the cells.
+_LEAST_WIDTH = 14.0
+_LEAST_TEXT, _MOST_TEXT = 11, 20
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return #rrggbb as three numbers."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def ink_on(colour: str) -> str:
+    """Return black or white, whichever is easier to read on a colour (WCAG 2 relative luminance)."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb(colour))]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if luminance > 0.179 else "#ffffff"
+
+
+def draw_overlay(
+    overview: Overview, masks: CellMasks, labels: Sequence[int], codes: Sequence[str] | None
+) -> np.ndarray:
+    """Draw outlines and class codes.
+
+    Parameters
+    ----------
+    overview
+        The slide's picture; not changed.
+    masks, labels, codes
+        The cells and the class code of each; `codes` None for cells that no model has named.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (h, w, 3), of the overview's size.
+    """
+    import cv2
+    from PIL import Image, ImageDraw
+
+    canvas = overview.rgb.copy()
+    colours = [UNNAMED] * len(labels) if codes is None else [cell_class(code).colour for code in codes]
+    polygons = [outline(masks, label, overview.scale) for label in labels]
+    # A dark line under the coloured one keeps pale colours visible on a pale background. Fixed point with 4 bits.
+    fixed = [np.round((p - 0.5) * 16).astype(np.int32) for p in polygons]
+    for thickness, dark in ((4, True), (2, False)):
+        for points, colour in zip(fixed, colours, strict=True):
+            if len(points):
+                ink = (30, 30, 30) if dark else rgb(colour)
+                cv2.polylines(canvas, [points], True, ink, thickness, cv2.LINE_AA, 4)
+    if codes is None:
+        return canvas
+    image = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(image)
+    for points, code, colour in zip(polygons, codes, colours, strict=True):
+        if len(points) and np.ptp(points, axis=0).max() >= _LEAST_WIDTH:
+            _tag(pen, points, code, colour, image.size)
+    return np.asarray(image)
+
+
+def _tag(pen: object, points: np.ndarray, code: str, colour: str, size: tuple[int, int]) -> None:
+    """Write a code on a plate above the top left of an outline, kept inside the picture."""
+    width = float(np.ptp(points[:, 0]))
+    font = _font(int(np.clip(width / 4, _LEAST_TEXT, _MOST_TEXT)))
+    left, top, right, bottom = font.getbbox(code)
+    w, h = right - left + 6, bottom - top + 5
+    x = float(np.clip(points[:, 0].min(), 0, max(0, size[0] - w)))
+    y = float(points[:, 1].min()) - h - 2
+    if y < 0:
+        y = min(float(points[:, 1].max()) + 2, max(0, size[1] - h))
+    pen.rectangle((x, y, x + w, y + h), fill=colour, outline="#1e1e1e")  # type: ignore[attr-defined]
+    pen.text((x + 3 - left, y + 3 - top), code, fill=ink_on(colour), font=font)  # type: ignore[attr-defined]
+
+
+_fonts: dict[int, FreeTypeFont] = {}
+
+
+def _font(size: int) -> FreeTypeFont:
+    from PIL import ImageFont
+
+    if size not in _fonts:
+        _fonts[size] = ImageFont.load_default(size)  # type: ignore[assignment]
+    return _fonts[size]

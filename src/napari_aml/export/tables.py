@@ -1,0 +1,81 @@
+"""Tables leave as CSV that a spreadsheet opens safely and as Parquet that says what it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_aml import RESEARCH_USE
+from napari_aml._files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: A spreadsheet takes a text that begins with one of these for a formula (CWE-1236).
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def defused(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with an apostrophe before each text that a spreadsheet would run as a formula.
+
+    Numbers and logical values stay as they are. Column names are texts, too.
+    """
+    import pandas as pd
+
+    out = table.copy(deep=False)
+    for position, name in enumerate(table.columns):
+        column = table.iloc[:, position]
+        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            continue
+        out.isetitem(position, column.astype(object).map(_defuse))
+    out.columns = [_defuse(name) for name in table.columns]
+    return out
+
+
+def _defuse(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a table as CSV (UTF-8, comma, point), whole or not at all.
+
+    Floats carry seven significant digits, all that float32 holds. Missing values are empty.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    with replacing(path) as beside:
+        defused(table).to_csv(beside, index=False, float_format="%.7g", encoding="utf-8", lineterminator="\n")
+    return Path(path)
+
+
+def write_parquet(table: pd.DataFrame, path: str | Path, about: Mapping[str, object] | None = None) -> Path:
+    """Write a table as Parquet, whole or not at all.
+
+    Parameters
+    ----------
+    table
+        Any table.
+    path
+        The file.
+    about
+        What made it; stored as JSON in the file's metadata under ``napari_aml`` beside the research-use sentence.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
+    told = json.dumps({"research_use": RESEARCH_USE, **(about or {})}, default=str)
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"napari_aml": told.encode()})
+    with replacing(path) as beside:
+        pyarrow.parquet.write_table(arrow, beside, compression="zstd")
+    return Path(path)
