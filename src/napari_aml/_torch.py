@@ -1,18 +1,38 @@
-"""The only door to torch and timm: lazy import, device choice, precision, out-of-memory fallback."""
+"""The only door to torch and timm: lazy import, device choice, precision, out-of-memory fallback.
+
+``from napari_aml._torch import torch`` (inside a function) imports torch when that line runs, not before; so does
+``timm``. A torch that does not fit its torchvision is reported as what it is.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari_aml.errors import DeviceError
+from napari_aml.errors import DeviceError, InputError
 
 if TYPE_CHECKING:
+    import timm
     import torch
 
+__all__ = ["DEVICES", "Device", "choose_device", "is_out_of_memory", "release_memory", "timm", "torch"]
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("torch", "timm"):
+        raise AttributeError(f"module 'napari_aml._torch' has no attribute {name!r}")
+    try:
+        return importlib.import_module(name)
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            f"{name} cannot be imported: {error}",
+            "Install torch and torchvision together, from the same index, so that they are a matching pair.",
+        ) from error
 
 
 @dataclass(frozen=True)

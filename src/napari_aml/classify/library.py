@@ -1,0 +1,97 @@
+"""Which bundles there are, and how a bundle is named: shipped, the person's own, a folder, or one on a hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_aml.classify.bundle import CARD, ModelBundle, open_bundle
+from napari_aml.errors import BundleError
+
+DEMO = "demo"
+_SHIPPED = Path(__file__).resolve().parents[1] / "bundles"
+
+
+def user_folder() -> Path:
+    """Return the folder where a person's own bundles are looked for."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("napari-aml", appauthor=False)) / "bundles"
+
+
+def bundle_folders() -> tuple[Path, ...]:
+    """Return the folders that are searched: $NAPARI_AML_MODELS (several, as in PATH), the person's own, the shipped."""
+    given = [Path(part) for part in os.environ.get("NAPARI_AML_MODELS", "").split(os.pathsep) if part]
+    return (*given, user_folder(), _SHIPPED)
+
+
+def find_bundles() -> list[ModelBundle]:
+    """Find the bundles on this machine, their cards checked and their weights not read; loads no torch.
+
+    Bundles whose card is damaged are left out; `broken_bundles` names them.
+    """
+    return [found for _, found in _search() if isinstance(found, ModelBundle)]
+
+
+def broken_bundles() -> dict[Path, BundleError]:
+    """Return the folders that look like bundles and cannot be opened, with the reason."""
+    return {path: found for path, found in _search() if isinstance(found, BundleError)}
+
+
+def _search() -> list[tuple[Path, ModelBundle | BundleError]]:
+    found: list[tuple[Path, ModelBundle | BundleError]] = []
+    seen: set[Path] = set()
+    for folder in bundle_folders():
+        inside = sorted(folder.iterdir()) if folder.is_dir() else []
+        # A folder that is itself a bundle may be named, too.
+        for path in ([folder] if (folder / CARD).is_file() else inside):
+            if path.name.startswith(".") or not (path / CARD).is_file() or path.resolve() in seen:
+                continue
+            seen.add(path.resolve())
+            try:
+                found.append((path, open_bundle(path)))
+            except BundleError as error:
+                found.append((path, error))
+    return found
+
+
+def load_bundle(spec: str | Path | ModelBundle | None = None) -> ModelBundle:
+    """Load a bundle and check its weights.
+
+    Parameters
+    ----------
+    spec
+        None or ``demo``: the shipped demonstration bundle. A folder. The name (or folder name) of a bundle that
+        `find_bundles` finds. ``hub:OWNER/NAME``: a bundle, or timm weights, on the Hugging Face hub; nothing is
+        downloaded unless that is asked for.
+
+    Raises
+    ------
+    BundleError
+        When there is no such bundle (the message lists those found), or it is damaged or does not fit.
+    UnsafeWeightsError
+        When its weights are a pickle.
+    """
+    if isinstance(spec, ModelBundle):
+        return spec
+    if spec is None or spec == DEMO:
+        return open_bundle(_SHIPPED / DEMO).verify()
+    if isinstance(spec, str) and spec.startswith("hub:"):
+        from napari_aml.classify.hub import fetch_bundle
+
+        return fetch_bundle(spec.removeprefix("hub:")).verify()
+    path = Path(spec).expanduser()
+    if path.exists():
+        return open_bundle(path).verify()
+    bundles = find_bundles()
+    for bundle in bundles:
+        if str(spec) in (bundle.name, bundle.path.name):
+            return bundle.verify()
+    for broken, error in broken_bundles().items():
+        if broken.name == str(spec):
+            raise error
+    known = ", ".join(bundle.name for bundle in bundles) or "none"
+    raise BundleError(
+        f"There is no model bundle '{spec}': neither a folder nor a known name (found: {known}).",
+        "Give a bundle's folder, or put it where $NAPARI_AML_MODELS points.",
+    )

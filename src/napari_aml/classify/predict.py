@@ -1,0 +1,263 @@
+"""Crops become Predictions, batch by batch.
+
+The next crops are cut in a second thread while the network works on the present ones, and the network works in a
+third, so that a job can be closed at any time. Results depend neither on the batch size nor on the order of rows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_aml.classify.predictions import Predictions
+from napari_aml.classify.sources import ArrayCrops, CropSource
+from napari_aml.classify.views import View
+from napari_aml.errors import BundleError, DeviceError
+from napari_aml.progress import Progress, Steps, run
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_aml._torch import Device
+    from napari_aml.classify.bundle import ModelBundle
+    from napari_aml.classify.network import Network
+
+# How long the network may work without a sign of life to whoever drives the job, seconds.
+_PATIENCE = 0.2
+# Multiply-adds that a CPU should get at once: about 0.2 s on two cores, so that cancelling is prompt.
+_CPU_WORK = 1.0e10
+_ACCELERATOR_BATCH = 256
+# Crops that are cut together: reading a slide crop by crop would read its tiles many times over.
+_READ = 64
+
+#: Runs the network on a batch in place of `plain_pass`: (network, pictures, rows, stop) → logits, embedding, anything.
+Inspect = Callable[
+    ["Network", "torch.Tensor", np.ndarray, threading.Event], tuple["torch.Tensor", "torch.Tensor", Any]
+]
+#: Rows, their predictions, and what was handed out.
+Outcome = tuple[np.ndarray, Predictions, Any]
+
+
+def plain_pass(
+    network: Network, pictures: torch.Tensor, rows: np.ndarray, stop: threading.Event
+) -> tuple[torch.Tensor, torch.Tensor, Any]:
+    """Classify a batch, nothing more."""
+    from napari_aml._torch import torch
+
+    with torch.inference_mode():
+        return (*network.head(network.features(pictures)), None)
+
+
+def choose_batch_size(network: Network, px: int) -> int:
+    """Choose how many crops the network gets at once.
+
+    On a CPU, as many as take about 0.2 s by the network's size (multiply-adds of a convolutional network are about
+    3.5 x parameters x (px/32)²), at most 64; on an accelerator 256.
+    """
+    if network.device.type != "cpu":
+        return _ACCELERATOR_BATCH
+    parameters = sum(p.numel() for p in network.model.parameters())
+    fits = _CPU_WORK / (3.5 * parameters * (px / 32) ** 2)
+    return int(2 ** np.clip(np.floor(np.log2(max(fits, 1))), 0, 6))
+
+
+def predict_steps(
+    bundle: ModelBundle,
+    crops: np.ndarray | CropSource,
+    device: Device | str = "auto",
+    *,
+    inspect: Inspect | None = None,
+    views: Sequence[View] | None = None,
+    batch_size: int | None = None,
+) -> Steps[Predictions]:
+    """Classify crops, yielding progress.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    crops
+        uint8 (n, h, w, 3), or a `CropSource` that cuts them as they are needed.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or a `Device`.
+    inspect
+        Runs the network on the first view of each batch in place of the plain pass and may hand something out
+        (heatmaps), which stands in the payload.
+    views
+        Test-time views whose answers are averaged; by default the plain crop alone.
+    batch_size
+        Crops at once; by default chosen by device and network. Halved for the rest of the job when the device's
+        memory is full.
+
+    Yields
+    ------
+    Progress
+        Payload ``(rows, Predictions, inspected)`` of a finished batch, or None.
+
+    Returns
+    -------
+    Predictions
+        Aligned with the crops.
+
+    Raises
+    ------
+    DeviceError
+        When the device is absent or a single crop does not fit into its memory.
+    """
+    from napari_aml._torch import choose_device
+
+    where = choose_device(device) if isinstance(device, str) else device
+    source = ArrayCrops(crops, bundle.crop_px) if isinstance(crops, np.ndarray) else crops
+    total, done = len(source), 0
+    yield Progress(0, total, "Loading the model")
+    with bundle.lend(where) as network:
+        if not total:
+            return Predictions.empty(bundle.codes, network.dim, bundle.bundle_id)
+        size = batch_size or choose_batch_size(network, bundle.crop_px)
+        look = _Look(bundle, network, tuple(views or (View(),)), inspect or plain_pass)
+        parts: list[tuple[np.ndarray, Predictions]] = []
+        for outcome in _work(look, source, size):
+            if outcome is None:
+                yield Progress(done, total, "Classifying")
+                continue
+            rows, said, _ = outcome
+            parts.append((rows, said))
+            done += len(rows)
+            yield Progress(done, total, f"Classified {done} of {total} cells", outcome)
+    rows = np.concatenate([r for r, _ in parts])
+    return Predictions.concatenate([p for _, p in parts]).take(np.argsort(rows))
+
+
+def predict(bundle: ModelBundle, crops: np.ndarray | CropSource, device: Device | str = "auto") -> Predictions:
+    """Classify crops; `predict_steps` driven to its end.
+
+    Examples
+    --------
+    >>> import napari_aml as aml
+    >>> bundle = aml.load_bundle()  # doctest: +SKIP
+    >>> aml.predict(bundle, aml.crops(slide, y, x, bundle.crop_um, bundle.crop_px)).code  # doctest: +SKIP
+    """
+    return run(predict_steps(bundle, crops, device))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is done with one batch: every view through the network, answers averaged."""
+
+    bundle: ModelBundle
+    network: Network
+    views: tuple[View, ...]
+    inspect: Inspect
+
+    def read(self, source: CropSource, rows: np.ndarray) -> list[np.ndarray]:
+        """Read the crops of some rows, once a view."""
+        return [view.flipped(source.read(rows, view.zoom)) for view in self.views]
+
+    def __call__(self, crops: list[np.ndarray], rows: np.ndarray, stop: threading.Event) -> Outcome:
+        """Classify a batch; crops uint8 (n, h, w, 3), once a view."""
+        answers, embedding, seen = [], None, None
+        for i, pixels in enumerate(crops):
+            run_network = plain_pass if i else self.inspect
+            pictures = self.network.prepare(pixels)
+            logits, found, handed = run_network(self.network, pictures, rows, stop)
+            answers.append(logits.detach().float().cpu().numpy() / self.bundle.temperature)
+            if i == 0:
+                embedding, seen = found.detach().float().cpu().numpy(), handed
+        probabilities = average(answers, self.bundle.tta.average)
+        if not np.isfinite(probabilities).all():
+            raise BundleError(
+                f"The network of the bundle '{self.bundle.name}' answers with values that are not finite.",
+                "Try --device cpu, which computes in full precision; if it stays so, the weights are damaged.",
+            )
+        ood = np.full(len(rows), np.nan, np.float32)
+        said = Predictions(self.bundle.codes, probabilities, np.asarray(embedding), ood, self.bundle.bundle_id)
+        return rows, said, seen
+
+
+def average(logits: list[np.ndarray], how: str) -> np.ndarray:
+    """Average the answers of several views: probabilities float32 (n, k).
+
+    Parameters
+    ----------
+    logits
+        (n, k) a view, divided by the temperature.
+    how
+        ``probabilities`` or ``logits``.
+    """
+    stacked = np.stack(logits).astype(np.float64)
+    if how == "logits":
+        stacked = stacked.mean(0, keepdims=True)
+    stacked = np.exp(stacked - stacked.max(-1, keepdims=True))
+    return (stacked / stacked.sum(-1, keepdims=True)).mean(0).astype(np.float32)
+
+
+def _work(look: _Look, source: CropSource, size: int) -> Iterator[Outcome | None]:
+    """Yield finished batches, or None as a sign of life; closing it stops reader and network."""
+    from napari_aml._torch import is_out_of_memory, release_memory
+
+    device, order, stop = look.network.device, np.asarray(source.order), threading.Event()
+    read = size * max(1, -(-_READ // size))
+    # A graphics card gets the next batch while it still works on this one; heatmap passes hook into layers and
+    # therefore go one by one.
+    depth = 2 if device.type == "cuda" and look.inspect is plain_pass else 1
+    reader, worker = ThreadPoolExecutor(1, "crops"), ThreadPoolExecutor(depth, "network")
+    todo: deque[tuple[np.ndarray, list[np.ndarray]]] = deque()
+    flying: deque[tuple[np.ndarray, list[np.ndarray], Future[Outcome]]] = deque()
+    try:
+        position = read
+        pending: Future[list[np.ndarray]] | None = reader.submit(look.read, source, order[:read])
+        rows = order[:read]
+        while pending is not None or todo or flying:
+            if not todo and pending is not None and len(flying) < depth:
+                yield from _signs_of_life(pending)
+                todo.extend(_pieces(rows, pending.result(), size))
+                rows = order[position : position + read]
+                position += read
+                pending = reader.submit(look.read, source, rows) if len(rows) else None
+            while todo and len(flying) < depth:
+                piece = todo.popleft()
+                flying.append((*piece, worker.submit(look, piece[1], piece[0], stop)))
+            tried, crops, future = flying.popleft()
+            yield from _signs_of_life(future)
+            error = future.exception()
+            if error is None:
+                yield future.result()
+            elif is_out_of_memory(error):
+                size = _halved(len(tried), device)
+                release_memory(device)
+                todo.extendleft(reversed(list(_pieces(tried, crops, size))))
+                todo = deque(small for piece in todo for small in _pieces(*piece, size))
+            else:
+                raise error
+    finally:
+        stop.set()
+        reader.shutdown(cancel_futures=True)
+        worker.shutdown(cancel_futures=True)
+
+
+def _signs_of_life(future: Future[Any]) -> Iterator[None]:
+    while not wait([future], timeout=_PATIENCE).done:
+        yield None
+
+
+def _pieces(
+    rows: np.ndarray, crops: list[np.ndarray], size: int
+) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
+        yield rows[part], [pixels[part] for pixels in crops]
+
+
+def _halved(size: int, device: Device) -> int:
+    if size <= 1:
+        raise DeviceError(
+            f"The memory of '{device.name}' is full with a single cell.",
+            "Close other programs that use it, choose a smaller model, or use --device cpu.",
+        )
+    return size // 2
