@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from napari_aml.classify import ModelBundle
     from napari_aml.slides import Slide
 
-__all__ = ["Analysis", "analyse", "analyse_steps", "resolve_pixel_size"]
+__all__ = [
+    "Analysis", "analyse", "analyse_steps", "classify_cells_steps", "resolve_pixel_size", "segment_slide_steps",
+]  # fmt: skip
 
 #: Share of the progress bar that each stage takes.
-_SHARES = {"open": 0.05, "segment": 0.45, "classify": 0.5}
+_OPENING = 0.1
+_SHARES = {"segment": 0.5, "classify": 0.5, "find": 1 - _OPENING}
 _SCALE = 1000
 
 
@@ -106,7 +109,8 @@ def analyse_steps(
     Yields
     ------
     Progress
-        Payloads: the `Slide` once opened; `Cells` just found; ``(rows, Predictions, Heatmaps | None)`` just made.
+        Payloads: the `Slide` once opened; `Cells` just found; the segmented `Analysis`;
+        ``(rows, Predictions, Heatmaps | None)`` just made.
 
     Returns
     -------
@@ -117,47 +121,76 @@ def analyse_steps(
     AmlError
         One of its subclasses, naming the file and the way out.
     """
-    from napari_aml.cells import get_segmenter, segment_steps
     from napari_aml.classify import ModelBundle, load_bundle
-    from napari_aml.explain import classify_and_explain_steps
+
+    bar = _Bar()
+    yield Progress(0, _SCALE, "Reading the model")
+    bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
+    segmented = yield from bar.stage(
+        "segment", segment_slide_steps(source, pixel_size_um=pixel_size_um, segmenter=segmenter)
+    )
+    classified = classify_cells_steps(segmented, model=bundle, device=device, cam=cam, stage=stage)
+    return (yield from bar.stage("classify", classified))
+
+
+def segment_slide_steps(
+    source: Any, *, pixel_size_um: float | None = None, segmenter: str = "default"
+) -> Steps[Analysis]:
+    """Do the first half of `analyse_steps`: open, settle the pixel size, find the cells.
+
+    Parameters, events and errors as there; the last payload is the `Analysis` that is returned, without predictions.
+    """
+    from napari_aml.cells import get_segmenter, segment_steps
     from napari_aml.slides import open_slide
 
     started, clock, bar = now_utc(), time.perf_counter(), _Bar()
     yield Progress(0, _SCALE, "Opening the picture")
     slide = resolve_pixel_size(open_slide(source, pixel_size_um))
-    bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
     backend = get_segmenter(segmenter)
-    bar.start += _SHARES["open"]
+    bar.start = _OPENING
     yield Progress(round(_SCALE * bar.start), _SCALE, f"{slide.name}: {slide.pixel_size}", slide)
-
-    cells = yield from bar.stage("segment", segment_steps(slide, backend))
-    segmented = time.perf_counter()
-    predictions, heatmaps = yield from bar.stage(
-        "classify", classify_and_explain_steps(slide, cells, bundle, device=device, cam=cam, stage=stage)
-    )
-    finished = time.perf_counter()
-    settings = {"device": device, "cam": cam, "stage": stage, "segmenter": segmenter}
-    seconds = {"segmentation": segmented - clock, "classification": finished - segmented}
-    provenance = _provenance(slide, bundle, cells.segmenter, settings, started, seconds)
-    return Analysis(slide, cells, predictions, heatmaps, bundle, provenance)
+    cells = yield from bar.stage("find", segment_steps(slide, backend))
+    provenance = _provenance(slide, cells.segmenter, {"segmenter": segmenter}, started)
+    provenance["seconds"] = {"segmentation": round(time.perf_counter() - clock, 3)}
+    segmented = Analysis(slide, cells, provenance=provenance)
+    yield Progress(_SCALE, _SCALE, f"{len(cells)} cells", segmented)
+    return segmented
 
 
-def _provenance(
-    slide: Slide,
-    bundle: ModelBundle,
-    segmenter: str,
-    settings: dict[str, Any],
-    started: str,
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    """Collect what made a result; neither paths nor file names, which may name a patient."""
+def classify_cells_steps(
+    segmented: Analysis,
+    *,
+    model: ModelBundle | str | Path | None = None,
+    device: str = "auto",
+    cam: str | None = "gradcam",
+    stage: int = 3,
+) -> Steps[Analysis]:
+    """Do the second half of `analyse_steps`: classify and explain the cells of an analysis.
+
+    Parameters, events and errors as there; `segmented` itself stays as it is.
+    """
     from napari_aml._torch import choose_device
+    from napari_aml.classify import ModelBundle, load_bundle
+    from napari_aml.explain import classify_and_explain_steps
 
-    device = choose_device(settings["device"])
+    clock = time.perf_counter()
+    bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
+    predictions, heatmaps = yield from classify_and_explain_steps(
+        segmented.slide, segmented.cells, bundle, device=device, cam=cam, stage=stage
+    )
+    provenance, chosen = dict(segmented.provenance), choose_device(device)
+    provenance |= {"model": bundle.bundle_id, "device": chosen.name, "precision": chosen.precision}
+    provenance["settings"] = {**provenance.get("settings", {}), "device": device, "cam": cam, "stage": stage}
+    seconds = {"classification": round(time.perf_counter() - clock, 3)}
+    provenance["seconds"] = {**provenance.get("seconds", {}), **seconds}
+    return Analysis(segmented.slide, segmented.cells, predictions, heatmaps, bundle, provenance)
+
+
+def _provenance(slide: Slide, segmenter: str, settings: dict[str, Any], started: str) -> dict[str, Any]:
+    """Collect what made a result; neither paths nor file names, which may name a patient."""
     return {
         "research_use": RESEARCH_USE,
         "started_utc": started,
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "slide": {
             "slide_id": slide.slide_id,
             "sha256": slide.sha256,
@@ -168,9 +201,6 @@ def _provenance(
             "pixel_size_detail": slide.pixel_size.detail,
         },
         "segmenter": segmenter,
-        "model": bundle.bundle_id,
-        "device": device.name,
-        "precision": device.precision,
         "settings": settings,
         "versions": versions(),
         "warnings": list(slide.notes),
