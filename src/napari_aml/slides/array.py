@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from napari_aml.provenance import array_sha256
+from napari_aml.errors import AmlError, SlideReadError
+from napari_aml.provenance import array_sha256, file_sha256
 from napari_aml.slides.convert import Converter
 from napari_aml.slides.pixel_size import UNKNOWN, PixelSize
 from napari_aml.slides.slide import Level, Slide
 
-# A hash over more pixels than this is taken from a fixed sub-grid, so that a huge array is never loaded whole.
+# A hash over more pixels than this is taken from a fixed set of windows, so that a huge array is never loaded whole.
 _HASH_PIXELS = 1 << 26
+# Depth is judged from this many pixels at most where a level is not small.
+_SAMPLE_PX, _WINDOW = 1 << 22, 512
 
 
 class ArraySlide(Slide):
@@ -23,9 +26,18 @@ class ArraySlide(Slide):
     Parameters
     ----------
     levels
-        Arrays (h, w, 3 or 4); anything with ``shape``, ``dtype`` and slicing.
-    name, path, pixel_size, sha256
-        As in `Slide`; `sha256` when the content's hash is already known.
+        Arrays (h, w, 3 or 4); anything with ``shape``, ``dtype`` and slicing. Only what is asked for is sliced.
+    name, path, pixel_size, notes
+        As in `Slide`.
+    keep
+        Anything that must live as long as the slide (an open file).
+
+    Raises
+    ------
+    NotASmearError
+        One channel, or neither 3 nor 4.
+    SlideReadError
+        Zero size, no picture's type, or levels that are no pyramid.
     """
 
     def __init__(
@@ -34,25 +46,60 @@ class ArraySlide(Slide):
         name: str = "array",
         path: Path | None = None,
         pixel_size: PixelSize = UNKNOWN,
-        sha256: str | None = None,
         notes: tuple[str, ...] = (),
+        keep: Any = None,
     ) -> None:
+        if not len(levels):
+            raise SlideReadError(path or name, "it has no levels.")
         self._arrays = list(levels)
-        self.name, self.path, self.pixel_size = name, path, pixel_size
+        self.name, self.path, self.pixel_size, self._keep = name, path, pixel_size, keep
         first, last = self._arrays[0], self._arrays[-1]
-        step = max(1, int(np.ceil(max(last.shape[0], last.shape[1]) / 1024))) if min(last.shape[:2]) else 1
-        self._convert = Converter(name, tuple(first.shape), first.dtype, np.asarray(last[::step, ::step]))
-        height = first.shape[0]
-        self.levels = tuple(Level(a.shape[0], a.shape[1], height / a.shape[0]) for a in self._arrays)
+        if not (hasattr(first, "shape") and hasattr(first, "dtype")):
+            raise SlideReadError(path or name, f"a {type(first).__name__} is no picture.", "Give a file or an array.")
+        label = str(path or name)
+        self._convert = Converter(label, tuple(first.shape), first.dtype, lambda: sample_windows(last))
+        self.levels = _levels(self._arrays, label)
         self.notes = (*notes, *self._convert.notes)
-        self._known_hash = sha256
 
     def _read(self, level: int, y: int, x: int, h: int, w: int) -> np.ndarray:
-        return self._convert(np.asarray(self._arrays[level][y : y + h, x : x + w]))
+        try:
+            pixels = np.asarray(self._arrays[level][y : y + h, x : x + w])
+        except AmlError:
+            raise
+        except Exception as error:  # decoders raise dozens of types; each means the same to a person
+            raise SlideReadError(
+                self.path or self.name,
+                f"the part at row {y}, column {x} (level {level}) is damaged ({error}).",
+                "Copy the file again from its source, or cut that part out.",
+            ) from error
+        return self._convert(pixels)
 
     def _hash(self) -> str:
-        if self._known_hash is not None:
-            return self._known_hash
-        array = self._arrays[0]
-        step = max(1, int(np.ceil(np.sqrt(array.shape[0] * array.shape[1] / _HASH_PIXELS))))
-        return array_sha256(np.asarray(array[::step, ::step]))
+        if self.path is not None and self.path.is_file():
+            return file_sha256(self.path)
+        return array_sha256(sample_windows(self._arrays[0], _HASH_PIXELS, 4096))
+
+
+def _levels(arrays: list[Any], name: str) -> tuple[Level, ...]:
+    height, width = arrays[0].shape[:2]
+    found: list[Level] = []
+    for array in arrays:
+        h, w = array.shape[:2]
+        if 0 in (h, w) or (found and h > found[-1].height) or (found and w > found[-1].width):
+            raise SlideReadError(
+                name, f"its levels are no pyramid ({h}x{w} px after {height}x{width} px).", "Give the finest first."
+            )
+        found.append(Level(h, w, height / h))
+    return tuple(found)
+
+
+def sample_windows(array: Any, pixels: int = _SAMPLE_PX, side: int = _WINDOW) -> np.ndarray:
+    """Return the pixels (n, c) of an array (h, w, c), or of evenly spread windows of a large one."""
+    height, width = array.shape[:2]
+    if height * width <= pixels:
+        return np.asarray(array[:height, :width])
+    count = max(2, int(np.sqrt(pixels / side**2)))
+    rows, columns = (np.linspace(0, max(0, n - side), count) for n in (height, width))
+    corners = [(int(y), int(x)) for y in rows for x in columns]
+    windows = [np.asarray(array[y : y + side, x : x + side]) for y, x in corners]
+    return np.concatenate([window.reshape(-1, *window.shape[2:]) for window in windows])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,11 @@ Source = Literal["file", "person", "red cells", "unknown"]
 #: Outside these limits a figure in a file is a screen or print resolution (72, 96, 300 dpi), not a microscope's.
 PLAUSIBLE_UM = (0.02, 2.0)
 
-_UM_PER_UNIT = {"m": 1e6, "mm": 1e3, "cm": 1e4, "µm": 1.0, "um": 1.0, "micron": 1.0, "nm": 1e-3, "inch": 25400.0}
+_UM_PER_UNIT = {
+    "m": 1e6, "meter": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "millimeter": 1e3,
+    "µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
+    "nm": 1e-3, "nanometer": 1e-3, "Å": 1e-4, "pm": 1e-6, "in": 25400.0, "inch": 25400.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +59,27 @@ def plausible(um: float | None) -> bool:
 
 def to_um(value: float, unit: str) -> float | None:
     """Convert a length to µm; None for an unknown unit (OME's ``pixel``, ``reference frame``)."""
-    factor = _UM_PER_UNIT.get(unit.strip().replace("μ", "µ"))
+    # Two code points look like a micro sign; ImageJ writes it as an escape.
+    unit = unit.strip().strip("\0").replace("\\u00B5", "µ").replace("\u03bc", "µ")
+    factor = _UM_PER_UNIT.get(unit)
     return None if factor is None else value * factor
 
 
 def from_dots(per_unit: float, unit: str) -> float | None:
     """Convert dots per unit (TIFF XResolution, PNG pHYs, JPEG density) to µm per pixel."""
-    return None if not per_unit or per_unit <= 0 else to_um(1.0 / per_unit, unit)
+    if not math.isfinite(per_unit) or per_unit <= 0:
+        return None
+    return to_um(1.0 / per_unit, unit)
 
 
 def from_description(text: str) -> float | None:
-    """Find ``MPP = 0.25`` (Aperio) in a TIFF description."""
-    found = re.search(r"\bMPP\s*=\s*([0-9.]+)", text)
-    return float(found.group(1)) if found else None
+    """Find ``MPP = 0.25`` (Aperio, in µm) in a TIFF description."""
+    found = re.search(r"\bMPP\s*=\s*([0-9]+(?:[.,][0-9]+)?)", text)
+    return float(found.group(1).replace(",", ".")) if found else None
 
 
-def from_ome(xml: str) -> float | None:
-    """Read PhysicalSizeX of the first Pixels element of an OME-XML text, in µm.
+def from_ome(xml: str, index: int = 0) -> tuple[float | None, float | None]:
+    """Read PhysicalSizeX and PhysicalSizeY of one Pixels element of an OME-XML text, in µm.
 
     Parsed with defusedxml: a hostile file cannot expand entities.
     """
@@ -79,23 +87,60 @@ def from_ome(xml: str) -> float | None:
 
     try:
         root = ElementTree.fromstring(xml)
-    except Exception:
+    except Exception:  # a broken text is one that says nothing
+        return None, None
+    elements = [e for e in root.iter() if str(e.tag).rsplit("}", 1)[-1] == "Pixels"]
+    if not elements:
+        return None, None
+    element = elements[index if index < len(elements) else 0]
+    x, y = (_length(element.get(f"PhysicalSize{a}"), element.get(f"PhysicalSize{a}Unit", "µm")) for a in "XY")
+    return x, y
+
+
+def _length(value: str | None, unit: str) -> float | None:
+    try:
+        return None if value is None else to_um(float(value), unit)
+    except ValueError:
         return None
-    for element in root.iter():
-        if element.tag.rsplit("}", 1)[-1] == "Pixels":
-            value, unit = element.get("PhysicalSizeX"), element.get("PhysicalSizeXUnit", "µm")
-            try:
-                return to_um(float(value), unit) if value else None
-            except ValueError:
-                return None
-    return None
 
 
-def from_properties(properties: Mapping[str, str]) -> float | None:
-    """Read OpenSlide properties (``openslide.mpp-x``, ``aperio.MPP``, ``hamamatsu…``)."""
-    for key in ("openslide.mpp-x", "aperio.MPP"):
+def from_properties(properties: Mapping[str, str]) -> tuple[float | None, float | None]:
+    """Read µm per pixel along x and y from OpenSlide's properties."""
+    found: list[float | None] = []
+    for axis in "xy":
         try:
-            return float(properties[key])
+            found.append(float(properties[f"openslide.mpp-{axis}"]))
         except (KeyError, ValueError):
+            found.append(None)
+    return found[0], found[1]
+
+
+def settle(candidates: Iterable[tuple[float | None, float | None, str]]) -> PixelSize:
+    """Choose among what a file's metadata say.
+
+    Parameters
+    ----------
+    candidates
+        (µm along x, µm along y or None, where it stands), the most trustworthy first.
+
+    Returns
+    -------
+    PixelSize
+        The first that can be a microscope's. Pixels that are not square get the geometric mean, and it is said.
+        Where all of them are screen or print resolutions (72, 96, 300 dpi), unknown, and it is said.
+    """
+    ignored = UNKNOWN
+    for x, y, where in candidates:
+        y = x if y is None else y
+        if x is None or y is None:
             continue
-    return None
+        if plausible(x) and plausible(y):
+            if max(x, y) <= 1.02 * min(x, y):
+                return PixelSize(x, "file", where)
+            detail = f"{where}; pixels are not square ({x:.4g} x {y:.4g} µm), their geometric mean was taken"
+            return PixelSize(math.sqrt(x * y), "file", detail)
+        if ignored is UNKNOWN:
+            ignored = PixelSize(
+                None, "unknown", f"the file's {where} ({x:.3g} µm/px) is no microscope's and was ignored"
+            )
+    return ignored

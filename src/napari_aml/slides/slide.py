@@ -89,6 +89,8 @@ class Slide(ABC):
         """
         import numpy as np
 
+        if h < 0 or w < 0:
+            raise ValueError(f"a region has a height and a width of at least 0, not {h} and {w}")
         height, width = self.levels[level].height, self.levels[level].width
         top, left, bottom, right = max(y, 0), max(x, 0), min(y + h, height), min(x + w, width)
         if (top, left, bottom, right) == (y, x, y + h, x + w):
@@ -111,6 +113,10 @@ class Slide(ABC):
         other = copy.copy(self)
         other.pixel_size = pixel_size
         return other
+
+    def __deepcopy__(self, memo: object) -> Self:
+        # A slide never changes and may hold an open file: a copied napari layer shares it.
+        return self
 
     def __repr__(self) -> str:
         height, width = self.shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -9,101 +11,176 @@ import numpy as np
 import tifffile
 
 from napari_aml.errors import SlideReadError
-from napari_aml.provenance import file_sha256
-from napari_aml.slides import pixel_size as px
 from napari_aml.slides.array import ArraySlide
+from napari_aml.slides.tiff_colour import Colour, colour_of
+from napari_aml.slides.tiff_metadata import tiff_pixel_size
 
-_UNITS = {2: "inch", 3: "cm", 4: "mm", 5: "µm"}
-# Below this many pixels a level is decoded once; above, tiles are read when asked for.
-_IN_MEMORY = 1 << 25
+# A level of at most this many pixels is decoded once; of a larger one, tiles are read when asked for.
+IN_MEMORY_PIXELS = 1 << 25
+# A picture that is stored in one piece must be decoded whole; beyond this many pixels it is refused.
+MAX_PIECE_PIXELS = 1 << 28
+# Strips are read in bands of at least this many rows, the last of which are kept: tiles go along the rows.
+_BAND_ROWS, _BANDS_KEPT = 1024, 3
 
-
-class _Lazy:
-    """An array-like view of one TIFF level that decodes only the tiles it is asked for."""
-
-    def __init__(self, zarray: Any, shape: tuple[int, ...], channels_first: bool) -> None:
-        self._z, self.shape, self.dtype, self._first = zarray, shape, np.dtype(zarray.dtype), channels_first
-
-    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
-        if self._first:
-            return np.moveaxis(np.asarray(self._z[(slice(None), *key)]), 0, -1)
-        return np.asarray(self._z[key])
+# Series that a slide scanner adds beside the specimen. They may show a patient's name: they are never decoded.
+_NOT_THE_SPECIMEN = re.compile(r"(slide )?(label|macro|thumbnail|overview|map)( image)?( \d+)?", re.IGNORECASE)
 
 
 def open_tiff(path: Path) -> ArraySlide:
     """Open the largest picture of a TIFF file with its pyramid.
 
-    Label and macro pictures, which may show a patient's name, are never opened: only the baseline series and
-    its own reduced levels are read.
+    Label and macro pictures, which may show a patient's name, are never decoded: only the specimen's series and its own
+    reduced levels are read. The file stays open as long as the slide lives.
+
+    Raises
+    ------
+    SlideReadError
+        Truncated, damaged, a stack, or one piece too large to be decoded.
+    NotASmearError
+        Grey.
     """
-    with tifffile.TiffFile(path) as tif:
-        series = max(tif.series, key=lambda s: s.size)
-        pixel_size = _tiff_pixel_size(tif, series)
-        axes = series.axes
-        counts = [int(np.prod(lv.shape)) for lv in series.levels]
-        in_memory = counts[0] <= _IN_MEMORY * 3
-        arrays = [series.asarray()] if in_memory else None
-    arrays = arrays or _lazy_levels(path, axes)
-    if in_memory:
-        arrays = [_rgb_last(a, axes, path) for a in arrays]
-    return ArraySlide(arrays, path.name.split(".")[0], path, pixel_size, sha256=file_sha256(path))
+    tif = tifffile.TiffFile(path)
+    try:
+        series = _specimen(tif, path)
+        page = _first_page(series)
+        colour = colour_of(series, page, path)
+        arrays = [_level(level, colour, path) for level in _pyramid(tif, series)]
+        pixel_size = tiff_pixel_size(tif, series, page)
+        slide = ArraySlide(arrays, path.stem, path, pixel_size, colour.notes, keep=tif)
+    except BaseException:
+        tif.close()
+        raise
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        tif.close()
+    else:
+        weakref.finalize(tif, tif.filehandle.close)
+    return slide
 
 
-def _rgb_last(array: np.ndarray, axes: str, path: Path) -> np.ndarray:
-    order = _axis_order(axes, array.shape, path)
-    array = array[tuple(slice(None) if a in "YXSC" else 0 for a in axes)]
-    return np.moveaxis(array, 0, -1) if order == "first" else array
+def _specimen(tif: tifffile.TiffFile, path: Path) -> Any:
+    series = [s for s in tif.series if len(s.shape) >= 2 and s.size > 0 and _first_page(s) is not None]
+    if len(series) > 1:
+        series = [s for s in series if not _NOT_THE_SPECIMEN.fullmatch((s.name or "").strip())]
+    if not series:
+        raise SlideReadError(path, "it holds no picture of a specimen.")
+    return max(series, key=lambda s: s.size)
 
 
-def _axis_order(axes: str, shape: tuple[int, ...], path: Path) -> str:
-    kept = "".join(a for a in axes if a in "YXSC")
-    extra = [n for a, n in zip(axes, shape, strict=True) if a not in "YXSC"]
-    if any(n > 1 for n in extra):
-        raise SlideReadError(path, f"it is a stack (axes {axes}).", "Export one plane as RGB.")
-    if kept in ("YX", "YXS", "YXC"):
-        return "last"
-    if kept in ("SYX", "CYX"):
-        return "first"
-    raise SlideReadError(path, f"its axes {axes} are not those of a picture.")
+def _first_page(series: Any) -> Any:
+    page = next((p for p in series.pages if p is not None), None)
+    return page.aspage() if page is not None and hasattr(page, "aspage") else page
 
 
-def _lazy_levels(path: Path, axes: str) -> list[Any]:
-    import zarr
-
-    with tifffile.TiffFile(path) as tif:
-        series = max(tif.series, key=lambda s: s.size)
-        index, shapes = tif.series.index(series), [lv.shape for lv in series.levels]
-    order = _axis_order(axes, shapes[0], path)
-    levels = []
-    for i, shape in enumerate(shapes):
-        store = tifffile.imread(path, aszarr=True, series=index, level=i)
-        zarray = zarr.open(store, mode="r")
-        picture = shape if order == "last" else (*shape[1:], shape[0])
-        levels.append(_Lazy(zarray, tuple(picture), order == "first"))
+def _pyramid(tif: tifffile.TiffFile, series: Any) -> list[Any]:
+    """Return the series' levels, or, where each level is a series of its own (libvips, GDAL), those that fit."""
+    levels = list(series.levels)
+    if len(levels) > 1:
+        return levels
+    height, width = _height_width(series)
+    for other in sorted(tif.series, key=lambda s: -s.size):
+        page = _first_page(other)
+        if other is series or page is None or not page.is_reduced or other.axes != series.axes:
+            continue
+        if other.dtype != series.dtype or page.photometric != _first_page(series).photometric:
+            continue
+        h, w = _height_width(other)
+        # The same picture, smaller: equal ratios but for rounding; a macro picture has another shape.
+        ratio = height / h
+        if h < _height_width(levels[-1])[0] and abs(width / ratio - w) <= 1.5:
+            levels.append(other)
     return levels
 
 
-def _tiff_pixel_size(tif: tifffile.TiffFile, series: Any) -> px.PixelSize:
-    page = series.pages[0] if series.pages else tif.pages[0]
-    page = page.aspage() if hasattr(page, "aspage") else page
-    candidates: list[tuple[float | None, str]] = []
-    if tif.is_ome and tif.ome_metadata:
-        candidates.append((px.from_ome(tif.ome_metadata), "OME PhysicalSizeX"))
-    candidates.append((px.from_description(page.description or ""), "MPP in the description"))
-    if (resolution := page.tags.get("XResolution")) is not None:
-        numerator, denominator = resolution.value
-        unit_tag = page.tags.get("ResolutionUnit")
-        unit = _UNITS.get(int(unit_tag.value) if unit_tag is not None else 2)
-        if tif.is_imagej and tif.imagej_metadata and tif.imagej_metadata.get("unit"):
-            unit = str(tif.imagej_metadata["unit"]).replace("\\u00B5m", "µm")
-        if unit and denominator:
-            candidates.append((px.from_dots(numerator / denominator, unit), "TIFF resolution"))
-    implausible = px.UNKNOWN
-    for um, where in candidates:
-        if px.plausible(um):
-            return px.PixelSize(um, "file", where)
-        if um is not None:
-            implausible = px.PixelSize(
-                None, "unknown", f"the file's {where} ({um:.3g} µm/px) is a print resolution"
-            )
-    return implausible
+def _height_width(series: Any) -> tuple[int, int]:
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    return sizes.get("Y", 0), sizes.get("X", 0)
+
+
+def _level(series: Any, colour: Colour, path: Path) -> Any:
+    """Return one level as an array (h, w, c): decoded where it is small, else lazy."""
+    height, width = _height_width(series)
+    page = _first_page(series)
+    if height * width <= IN_MEMORY_PIXELS:
+        return colour(_plane(series.asarray(maxworkers=2), series.axes))
+    if series.dataoffset is not None and page.is_memmappable:
+        stored = page.parent.filehandle.memmap_array(series.dtype, series.shape, offset=series.dataoffset)
+        return _Lazy(stored, series.axes, colour, banded=False)
+    if page.is_tiled or min(page.rowsperstrip, height) * width <= IN_MEMORY_PIXELS:
+        import zarr
+
+        stored = zarr.open_array(series.aszarr(level=0, maxworkers=2), mode="r")
+        return _Lazy(stored, series.axes, colour, banded=not page.is_tiled)
+    if height * width <= MAX_PIECE_PIXELS:
+        return colour(_plane(series.asarray(maxworkers=2), series.axes))
+    raise SlideReadError(
+        path,
+        f"its {width}x{height} pixels are stored in one compressed piece.",
+        "Save it as a tiled TIFF, which is read piece by piece (for example: vips tiffsave IN OUT.tif --tile "
+        "--pyramid --compression jpeg).",
+    )
+
+
+def _plane(array: np.ndarray, axes: str) -> np.ndarray:
+    """Drop axes of length 1 and put the samples last: (h, w) or (h, w, c)."""
+    array = array[tuple(slice(None) if a in "YXSC" else 0 for a in axes)]
+    kept = "".join(a for a in axes if a in "YXSC")
+    for samples in "SC":
+        if samples in kept and len(kept) > 3:
+            # Both S and C: one of them has length 1 (`colour_of` has checked it).
+            k = kept.index(samples)
+            if array.shape[k] == 1:
+                array, kept = array.take(0, axis=k), kept.replace(samples, "")
+    return np.moveaxis(array, 0, -1) if kept and kept[0] in "SC" else array
+
+
+class _Lazy:
+    """An array-like view (h, w, c) of one TIFF level that decodes only the tiles it is asked for.
+
+    Parameters
+    ----------
+    stored
+        The level as a zarr array or memory map, its axes as in `axes`.
+    axes
+        Letters as in tifffile: Y, X, and S or C for the channels.
+    colour
+        What turns samples into RGB or RGBA.
+    banded
+        Whether it is stored in strips over the whole width.
+    """
+
+    ndim = 3
+
+    def __init__(self, stored: Any, axes: str, colour: Colour, banded: bool) -> None:
+        sizes = dict(zip(axes, stored.shape, strict=True))
+        self._stored, self._axes, self._colour, self._banded = stored, axes, colour, banded
+        self._bands: dict[int, np.ndarray] = {}
+        self.shape, self.dtype = (sizes["Y"], sizes["X"], colour.channels), colour.dtype
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        key = key if isinstance(key, tuple) else (key,)
+        rows, columns = (*key, slice(None))[:2]
+        (y0, y1, sy), (x0, x1, sx) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
+        if self._banded:
+            pixels = self._from_bands(y0, y1)[:, x0:x1]
+        else:
+            pixels = self._decode(y0, y1, x0, x1)
+        return pixels[::sy, ::sx]
+
+    def _decode(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        where = {"Y": slice(y0, y1), "X": slice(x0, x1)}
+        key = tuple(where.get(a, slice(None) if a in "SC" else slice(0, 1)) for a in self._axes)
+        return self._colour(_plane(np.asarray(self._stored[key]), self._axes))
+
+    def _from_bands(self, y0: int, y1: int) -> np.ndarray:
+        """Read whole bands of rows, for strips span the width: each is decoded once for all tiles along it."""
+        parts = []
+        for band in range(y0 // _BAND_ROWS, -(-y1 // _BAND_ROWS)):
+            top, bottom = band * _BAND_ROWS, min((band + 1) * _BAND_ROWS, self.shape[0])
+            pixels = self._bands.pop(band, None)
+            if pixels is None:
+                pixels = self._decode(top, bottom, 0, self.shape[1])
+            self._bands[band] = pixels
+            parts.append(pixels[max(y0, top) - top : min(y1, bottom) - top])
+        for band in list(self._bands)[:-_BANDS_KEPT]:
+            self._bands.pop(band, None)
+        return np.concatenate(parts) if parts else np.empty((0, *self.shape[1:]), self.dtype)

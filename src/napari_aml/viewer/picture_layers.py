@@ -4,7 +4,7 @@ The rule, in both directions:
 
 * A slide whose pixel size is known becomes a layer whose ``scale`` is µm per pixel with ``units`` of µm, so that
   napari's scale bar is right; a slide whose pixel size is unknown keeps ``scale`` 1 in pixels.
-* ``layer.metadata["napari_aml"]`` holds ``slide`` (the `Slide`), ``pixel_size_um``, ``pixel_size_source`` and ``notes``.
+* ``layer.metadata["napari_aml"]`` holds ``slide`` (the `Slide`), ``pixel_size_um``, ``pixel_size_source``, ``notes``.
 * A layer becomes a slide by that entry while the picture still has its shape, otherwise by its data. A scale in a
   unit of length is believed, whoever set it; a scale in pixels says nothing.
 """

@@ -1,4 +1,4 @@
-"""What a person set in napari's Preferences for this plugin, with the manifest's defaults where napari has no such settings."""
+"""What a person set in napari's Preferences for this plugin; the manifest's defaults where napari has none."""
 
 from __future__ import annotations
 
