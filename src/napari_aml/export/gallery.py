@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_aml.export.overview import outlines
 from napari_aml.progress import Progress, Steps
 from napari_aml.taxonomy import CLASSES
 
@@ -23,7 +24,7 @@ SIDE = 112
 PER_CLASS = 24
 #: Side of a crop in µm where no bundle says it.
 _DEFAULT_UM = 20.0
-_BATCH = 32
+_BATCH = 12
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,9 @@ def pictures_steps(analysis: Analysis, rows: list[int], *, cam: bool = True) -> 
         for row, crop in zip(batch, cut, strict=True):
             found.crops[row] = data_uri(crop)
             if maps is not None and maps.has_evidence[row]:
-                found.heatmaps[row] = data_uri(blend(crop, maps.maps[row], strongest))
+                shown = blend(crop, maps.maps[row], strongest)
+                _draw_nucleus(shown, analysis, row, y[row], x[row], side_um)
+                found.heatmaps[row] = data_uri(shown)
         yield Progress(start + len(batch), len(todo), "Drawing the cells")
     return found
 
@@ -123,7 +126,9 @@ def colours(values: np.ndarray) -> np.ndarray:
 
 
 def blend(crop: np.ndarray, raw: np.ndarray, strongest: float) -> np.ndarray:
-    """Lay positive evidence over a crop: the stronger, the more opaque; where there is none the cell shows through.
+    """Lay positive evidence over a crop in grey: the stronger, the more opaque; where there is none the cell shows.
+
+    In grey, because the colours of the stain and those of the scale would be taken for one another.
 
     Parameters
     ----------
@@ -138,10 +143,24 @@ def blend(crop: np.ndarray, raw: np.ndarray, strongest: float) -> np.ndarray:
 
     side = crop.shape[0]
     # Enlarged before it is cut at 0: the other way round bends the map's zero line.
-    large = cv2.resize(np.asarray(raw, np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
+    large = cv2.resize(np.asarray(raw, np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
     value = np.clip(large / strongest, 0, 1)
-    opacity = (0.75 * value**0.6)[..., None]
-    return (crop * (1 - opacity) + colours(value) * opacity).round().astype(np.uint8)
+    opacity = (0.8 * value**0.5)[..., None]
+    grey = crop.mean(2, keepdims=True)
+    return (grey * (1 - opacity) + colours(value) * opacity).round().astype(np.uint8)
+
+
+def _draw_nucleus(picture: np.ndarray, analysis: Analysis, row: int, y: float, x: float, side_um: float) -> None:
+    """Draw the nucleus's outline into a crop's picture: whether evidence lies inside it is what a reader asks."""
+    import cv2
+
+    um = analysis.slide.pixel_size.um or analysis.cells.pixel_size_um
+    side = side_um / um
+    label = int(analysis.cells.table["label"].iat[row])
+    for points in outlines(analysis.cells.masks, label, nucleus=True):
+        inside = (points - (np.array([x, y]) - side / 2)) * (SIDE / side)
+        fixed = np.round((inside - 0.5) * 16).astype(np.int32)
+        cv2.polylines(picture, [fixed], True, (255, 255, 255), 1, cv2.LINE_AA, 4)
 
 
 def data_uri(rgb: np.ndarray, quality: int = 85) -> str:

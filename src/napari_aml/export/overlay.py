@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_aml.export.overview import Overview, outline
+from napari_aml.progress import Progress, Steps
 from napari_aml.taxonomy import cell_class
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ UNNAMED = "#ffd400"
 # A code is written only where its cell is at least this wide in the picture, pixels; else tags would cover the cells.
 _LEAST_WIDTH = 14.0
 _LEAST_TEXT, _MOST_TEXT = 11, 20
+_BATCH = 200
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
@@ -34,9 +36,9 @@ def ink_on(colour: str) -> str:
     return "#000000" if luminance > 0.179 else "#ffffff"
 
 
-def draw_overlay(
+def draw_overlay_steps(
     overview: Overview, masks: CellMasks, labels: Sequence[int], codes: Sequence[str] | None
-) -> np.ndarray:
+) -> Steps[np.ndarray]:
     """Draw outlines and class codes.
 
     Parameters
@@ -51,27 +53,37 @@ def draw_overlay(
     numpy.ndarray
         uint8 (h, w, 3), of the overview's size.
     """
-    import cv2
     from PIL import Image, ImageDraw
 
-    canvas = overview.rgb.copy()
     colours = [UNNAMED] * len(labels) if codes is None else [cell_class(code).colour for code in codes]
-    polygons = [outline(masks, label, overview.scale) for label in labels]
-    # A dark line under the coloured one keeps pale colours visible on a pale background. Fixed point with 4 bits.
-    fixed = [np.round((p - 0.5) * 16).astype(np.int32) for p in polygons]
-    for thickness, dark in ((4, True), (2, False)):
-        for points, colour in zip(fixed, colours, strict=True):
-            if len(points):
-                ink = (30, 30, 30) if dark else rgb(colour)
-                cv2.polylines(canvas, [points], True, ink, thickness, cv2.LINE_AA, 4)
+    canvas = overview.rgb.copy()
+    polygons: list[np.ndarray] = []
+    for start in range(0, len(labels), _BATCH):
+        yield Progress(start, 2 * len(labels), "Drawing the outlines")
+        found = [outline(masks, label, overview.scale) for label in labels[start : start + _BATCH]]
+        _lines(canvas, found, colours[start : start + _BATCH])
+        polygons += found
     if codes is None:
         return canvas
     image = Image.fromarray(canvas)
     pen = ImageDraw.Draw(image)
-    for points, code, colour in zip(polygons, codes, colours, strict=True):
+    for i, (points, code, colour) in enumerate(zip(polygons, codes, colours, strict=True)):
+        if i % _BATCH == 0:
+            yield Progress(len(labels) + i, 2 * len(labels), "Writing the class codes")
         if len(points) and np.ptp(points, axis=0).max() >= _LEAST_WIDTH:
             _tag(pen, points, code, colour, image.size)
     return np.asarray(image)
+
+
+def _lines(canvas: np.ndarray, polygons: list[np.ndarray], colours: Sequence[str]) -> None:
+    """Draw outlines; a dark line under the coloured one keeps pale colours visible on a pale background."""
+    import cv2
+
+    for points, colour in zip(polygons, colours, strict=True):
+        # Fixed point with 4 bits after the point; OpenCV's pixel centres are whole numbers.
+        fixed = np.round((points - 0.5) * 16).astype(np.int32)
+        for thickness, ink in ((4, (30, 30, 30)), (2, rgb(colour))):
+            cv2.polylines(canvas, [fixed], True, ink, thickness, cv2.LINE_AA, 4)
 
 
 def _tag(pen: object, points: np.ndarray, code: str, colour: str, size: tuple[int, int]) -> None:

@@ -64,33 +64,36 @@ def overview_steps(slide: Slide, longest: int) -> Steps[Overview]:
     return Overview(out, scale)
 
 
-def outline(masks: CellMasks, label: int, scale: float = 1.0, part_least: int = 1) -> np.ndarray:
-    """Return the outline of one cell as a closed polygon.
+def outlines(masks: CellMasks, label: int, scale: float = 1.0, *, nucleus: bool = False) -> list[np.ndarray]:
+    """Return the outer edges of one cell's mask as closed polygons, one a piece, the largest first.
 
     Parameters
     ----------
     masks, label
         Which cell.
     scale
-        Of the picture that it is drawn on, pixels per level-0 pixel.
-    part_least
-        1 for the whole cell, 2 for its nucleus.
+        Of the picture that they are drawn on, pixels per level-0 pixel.
+    nucleus
+        The nucleus, which may have several lobes, in place of the whole cell.
 
     Returns
     -------
-    numpy.ndarray
-        float32 (k, 2): x, y in pixels of that picture, the outer edge of the mask's largest piece; (0, 2) if empty.
+    list of numpy.ndarray
+        float32 (k, 2): x, y in pixels of that picture, (0, 0) being the corner of its first pixel.
     """
     import cv2
 
     y0, x0, _, _ = masks.boxes[label]
-    mask = np.pad((masks.patches[label] >= part_least).astype(np.uint8), 1)
+    mask = np.pad((masks.patches[label] >= (2 if nucleus else 1)).astype(np.uint8), 1)
     found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not found:
-        return np.zeros((0, 2), np.float32)
-    largest = max(found, key=cv2.contourArea)
-    if len(largest) > 40:
-        largest = cv2.approxPolyDP(largest, 0.5, True)
-    # -1 undoes the padding, +0.5 goes from the index of a pixel to its centre.
-    points = largest.reshape(-1, 2).astype(np.float32) - 1 + 0.5 + np.array([x0, y0], np.float32)
-    return points * scale
+    out = []
+    for piece in sorted(found, key=cv2.contourArea, reverse=True):
+        points = cv2.approxPolyDP(piece, 0.5, True) if len(piece) > 40 else piece
+        # -1 undoes the padding, +0.5 goes from the index of a pixel to its centre.
+        out.append((points.reshape(-1, 2).astype(np.float32) - 0.5 + np.array([x0, y0], np.float32)) * scale)
+    return out
+
+
+def outline(masks: CellMasks, label: int, scale: float = 1.0) -> np.ndarray:
+    """Return the outline of a cell's largest piece, see `outlines`; (0, 2) for an empty mask."""
+    return next(iter(outlines(masks, label, scale)), np.zeros((0, 2), np.float32))

@@ -72,42 +72,23 @@ def label_tiles(masks: CellMasks, part: Part) -> TileSource:
     return tile
 
 
-def heatmap_tiles(heatmaps: Heatmaps) -> TileSource:
-    """Return a source of float32 tiles of the composite heatmap.
+def heatmap_tiles(heatmaps: Heatmaps, masks: CellMasks, labels: np.ndarray) -> TileSource:
+    """Return a source of float32 tiles of the composite heatmap; see `napari_aml.explain.paste_heatmaps`.
 
-    Raw evidence, never rescaled; where crops overlap the map of the nearest crop's centre is shown, so that no
-    neighbour is painted over a cell. 0 outside all crops.
+    Parameters
+    ----------
+    heatmaps, labels
+        The maps and the label of each map's cell.
+    masks
+        The cells' masks: a cell's own map is drawn on it.
     """
-    import cv2
+    from napari_aml.explain.paste import paste_heatmaps
 
-    boxes = np.asarray(heatmaps.box, float)
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    index = TileIndex(boxes)
+    index = TileIndex(heatmaps.box)
 
     def tile(y: int, x: int, h: int, w: int) -> np.ndarray:
-        out = np.zeros((h, w), np.float32)
-        nearest = np.full((h, w), np.inf, np.float32)
-        for row in index.at(y, x):
-            y0, x0, y1, x1 = boxes[row]
-            top, left = max(int(np.floor(y0)), y), max(int(np.floor(x0)), x)
-            bottom, right = min(int(np.ceil(y1)), y + h), min(int(np.ceil(x1)), x + w)
-            if bottom <= top or right <= left:
-                continue
-            grid = np.ascontiguousarray(heatmaps.maps[row], np.float32)
-            ky, kx = grid.shape[0] / (y1 - y0), grid.shape[1] / (x1 - x0)
-            # Pixel centres of the slide into the grid of the map, whose values sit at the centres of its cells.
-            into = np.array([[kx, 0, (left + 0.5 - x0) * kx - 0.5], [0, ky, (top + 0.5 - y0) * ky - 0.5]])
-            drawn = cv2.warpAffine(
-                grid, into, (right - left, bottom - top),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-            )  # fmt: skip
-            ys, xs = np.ogrid[top:bottom, left:right]
-            away = ((ys + 0.5 - centres[row, 0]) ** 2 + (xs + 0.5 - centres[row, 1]) ** 2).astype(np.float32)
-            here = np.s_[top - y : bottom - y, left - x : right - x]
-            closer = away < nearest[here]
-            out[here][closer] = drawn[closer]
-            nearest[here][closer] = away[closer]
-        return out
+        rows = np.array(index.at(y, x), int)
+        return paste_heatmaps((y, x, h, w), heatmaps.take(rows), masks, labels[rows])
 
     return tile
 
@@ -211,8 +192,8 @@ class _Feed:
             tifffile.imwrite(
                 path, self._pull(count), shape=(height, width), dtype=dtype, tile=(TILE, TILE),
                 bigtiff=height * width * dtype.itemsize > _BIG_BYTES, photometric="minisblack", compression="zlib",
-                resolution=dots, resolutionunit="CENTIMETER" if um else None, metadata=None, maxworkers=2, buffersize=_BUFFER_BYTES,
-                software=f"napari-aml {__version__}", description=f"{what} {RESEARCH_USE}",
+                resolution=dots, resolutionunit="CENTIMETER" if um else None, metadata=None, maxworkers=2,
+                buffersize=_BUFFER_BYTES, software=f"napari-aml {__version__}", description=f"{what} {RESEARCH_USE}",
             )  # fmt: skip
         except BaseException as error:
             self._error = error

@@ -43,8 +43,6 @@ class Mark:
     ink: str
     title: str
     points: str
-    x: float
-    y: float
     tag_x: float
     tag_y: float
     target: str
@@ -212,7 +210,8 @@ def _picture(overview: Overview, analysis: Analysis, table: pd.DataFrame, shown:
         "picture": data_uri(small, 88),
         "picture_width": size[0],
         "picture_height": size[1],
-        "marks": [_mark(analysis, table, row, scale, outlines, row in shown) for row in range(len(table))],
+        "marks": [_mark(analysis, table, row, scale, row in shown) for row in range(len(table))] if outlines else [],
+        "dots": [] if outlines else _dots(table, scale),
         "outlines": outlines,
         "tags": len(table) <= _MOST_TAGS,
         "stroke": max(size) / 700,
@@ -220,7 +219,18 @@ def _picture(overview: Overview, analysis: Analysis, table: pd.DataFrame, shown:
     }
 
 
-def _mark(analysis: Analysis, table: pd.DataFrame, row: int, scale: float, outlines: bool, has_card: bool) -> Mark:
+def _dots(table: pd.DataFrame, scale: float) -> list[tuple[str, str]]:
+    """Return one colour and one SVG path for each class: a dot for each cell, far smaller than one element a cell."""
+    classes = table["class"] if "class" in table else np.full(len(table), "")
+    out = []
+    for code, part in table.groupby(np.asarray(classes, object), sort=False):
+        places = part[["x", "y"]].to_numpy() * scale
+        colour = cell_class(str(code)).colour if code else UNNAMED
+        out.append((colour, "".join(f"M{x:.1f} {y:.1f}h0" for x, y in places)))
+    return out
+
+
+def _mark(analysis: Analysis, table: pd.DataFrame, row: int, scale: float, has_card: bool) -> Mark:
     label = int(table["label"].iat[row])
     code = str(table["class"].iat[row]) if "class" in table else ""
     kind = cell_class(code) if code else None
@@ -228,12 +238,12 @@ def _mark(analysis: Analysis, table: pd.DataFrame, row: int, scale: float, outli
     title = f"Cell {label}"
     if kind:
         title += f": {code} {kind.name}, {float(table['probability'].iat[row]):.2f}"
-    points = outline(analysis.cells.masks, label, scale) if outlines else np.zeros((0, 2))
+    points = outline(analysis.cells.masks, label, scale)
     x, y = float(table["x"].iat[row]) * scale, float(table["y"].iat[row]) * scale
     left, top = (points[:, 0].min(), points[:, 1].min()) if len(points) else (x, y)
     target = f"cell-{label}" if has_card else f"class-{code or 'none'}"
     drawn = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
-    return Mark(label, code, colour, ink_on(colour), title, drawn, x, y, float(left), float(top), target)
+    return Mark(label, code, colour, ink_on(colour), title, drawn, float(left), float(top), target)
 
 
 def _differential(counts: pd.DataFrame | None, settings: CountingSettings) -> dict[str, Any]:

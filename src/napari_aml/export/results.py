@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Generator
@@ -15,13 +16,13 @@ from napari_aml import RESEARCH_USE
 from napari_aml._files import replacing_folder
 from napari_aml.export.folder import FORMAT, PROVENANCE, check_replaceable, foreign_files
 from napari_aml.export.gallery import by_class, pictures_steps
-from napari_aml.export.overlay import draw_overlay
-from napari_aml.export.overview import overview_steps
+from napari_aml.export.overlay import draw_overlay_steps
+from napari_aml.export.overview import Overview, overview_steps
 from napari_aml.export.rasters import heatmap_tiles, label_tiles, write_tiff_steps
 from napari_aml.export.report import doubtful_rows, report_html
-from napari_aml.export.tables import write_csv, write_parquet
+from napari_aml.export.tables import write_csv, write_csv_steps, write_parquet
 from napari_aml.progress import Progress, Result, Steps, run
-from napari_aml.provenance import file_sha256, now_utc, versions
+from napari_aml.provenance import now_utc, versions
 from napari_aml.review.counting import CountingSettings, differential
 
 if TYPE_CHECKING:
@@ -83,20 +84,15 @@ def write_results_steps(
     yield Progress(0, _SCALE, "Writing the results")
     table = analysis.table()
     with replacing_folder(folder) as beside:
-        yield from _rasters(analysis, beside, cam)
-        counts = _tables(analysis, table, beside, settings)
-        overview = yield from _share(overview_steps(analysis.slide, OVERLAY_LONGEST), 600, 700)
-        labels = table["label"].tolist()
-        codes = table["class"].tolist() if "class" in table else None
-        _write_png(beside / "overlay.png", draw_overlay(overview, analysis.cells.masks, labels, codes))
-        yield Progress(750, _SCALE, "Writing the report")
+        yield from _share(_rasters(analysis, beside, cam), 0, 500)
+        counts = yield from _share(_tables(analysis, table, beside, settings), 500, 550)
+        overview = yield from _share(_overlay(analysis, table, beside), 550, 750)
         told = provenance(analysis, settings)
-        groups, doubtful = by_class(table), doubtful_rows(table, settings)
-        rows = [row for _, shown, _ in groups for row in shown] + doubtful
-        pictures = yield from _share(pictures_steps(analysis, rows, cam=cam), 750, 950)
+        rows = [row for _, shown, _ in by_class(table) for row in shown] + doubtful_rows(table, settings)
+        pictures = yield from _share(pictures_steps(analysis, rows, cam=cam), 750, 900)
         html = report_html(analysis, table, counts, overview, pictures, told, settings)
         (beside / "report.html").write_text(html, "utf-8")
-        told["files"] = {p.name: file_sha256(p) for p in sorted(beside.iterdir())}
+        told["files"] = yield from _share(_hashes(beside), 900, 990)
         (beside / PROVENANCE).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
         for path in foreign_files(folder, RESULT_FILES):
             _keep(path, beside / path.name)
@@ -126,17 +122,19 @@ def _rasters(analysis: Analysis, folder: Path, cam: bool) -> Generator[Progress,
         ("nuclei.tif", label_tiles(masks, "nucleus"), np.int32, what.format("nuclei")),
     ]
     if cam and analysis.heatmaps is not None:
-        maps = analysis.heatmaps
-        said = f"Composite heatmap ({maps.method}, stage {maps.stage}), raw evidence, nearest cell's map, 0 = none."
-        jobs.append(("cam.tif", heatmap_tiles(maps), np.float32, said))
+        maps, labels = analysis.heatmaps, analysis.cells.table["label"].to_numpy()
+        said = f"Composite heatmap ({maps.method}, stage {maps.stage}), raw evidence, 0 where there is none."
+        jobs.append(("cam.tif", heatmap_tiles(maps, masks, labels), np.float32, said))
     for i, (name, source, dtype, said) in enumerate(jobs):
         steps = write_tiff_steps(folder / name, source, slide.shape, dtype, um, said)
-        yield from _share(steps, 600 * i // len(jobs), 600 * (i + 1) // len(jobs))
+        yield from _share(steps, _SCALE * i // len(jobs), _SCALE * (i + 1) // len(jobs))
 
 
-def _tables(analysis: Analysis, table: pd.DataFrame, folder: Path, settings: CountingSettings) -> pd.DataFrame | None:
+def _tables(
+    analysis: Analysis, table: pd.DataFrame, folder: Path, settings: CountingSettings
+) -> Steps[pd.DataFrame | None]:
     """Write the cell table and the differential, and return the differential (None without predictions)."""
-    write_csv(table, folder / "cells.csv")
+    yield from write_csv_steps(table, folder / "cells.csv")
     about = {"slide_id": analysis.slide.slide_id, "pixel_size_um": analysis.slide.pixel_size.um}
     write_parquet(table, folder / "cells.parquet", about)
     if analysis.predictions is None:
@@ -147,6 +145,30 @@ def _tables(analysis: Analysis, table: pd.DataFrame, folder: Path, settings: Cou
     )  # fmt: skip
     write_csv(counts, folder / "differential.csv")
     return counts
+
+
+def _overlay(analysis: Analysis, table: pd.DataFrame, folder: Path) -> Steps[Overview]:
+    """Write overlay.png and return the overview that it is drawn on."""
+    overview = yield from _share(overview_steps(analysis.slide, OVERLAY_LONGEST), 0, 500)
+    codes = table["class"].tolist() if "class" in table else None
+    steps = draw_overlay_steps(overview, analysis.cells.masks, table["label"].tolist(), codes)
+    drawn = yield from _share(steps, 500, _SCALE)
+    _write_png(folder / "overlay.png", drawn)
+    yield Progress(_SCALE, _SCALE, "Writing overlay.png")
+    return overview
+
+
+def _hashes(folder: Path) -> Steps[dict[str, str]]:
+    """Return the SHA-256 of each file of a folder."""
+    paths, found = sorted(folder.iterdir()), {}
+    for i, path in enumerate(paths):
+        digest = hashlib.sha256()
+        with open(path, "rb") as stream:
+            while block := stream.read(1 << 24):
+                digest.update(block)
+                yield Progress(i, len(paths), "Checking what was written")
+        found[path.name] = digest.hexdigest()
+    return found
 
 
 def provenance(analysis: Analysis, settings: CountingSettings) -> dict[str, Any]:
@@ -177,7 +199,10 @@ def provenance(analysis: Analysis, settings: CountingSettings) -> dict[str, Any]
 def _without_paths(value: Any, analysis: Analysis) -> Any:
     """Replace the slide's path and file name wherever they stand: either may name a patient."""
     path = analysis.slide.path
+    name = analysis.slide.name
     names = [] if path is None else [str(path.absolute()), str(path), path.name]
+    # A short name ("1", "a") would be found inside other words: it is replaced only where it stands in quotes.
+    names += [f"'{name}'", *([name] if len(name) > 5 else [])]
 
     def clean(value: Any) -> Any:
         if isinstance(value, dict):
@@ -202,7 +227,7 @@ def _write_png(path: Path, rgb: np.ndarray) -> None:
 
     told = PngInfo()
     told.add_text("Comment", RESEARCH_USE)
-    Image.fromarray(rgb).save(path, pnginfo=told)
+    Image.fromarray(rgb).save(path, pnginfo=told, compress_level=3)
 
 
 def _keep(path: Path, copy: Path) -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from napari_aml import RESEARCH_USE
 from napari_aml._files import replacing
+from napari_aml.progress import Progress, Steps, run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: A spreadsheet takes a text that begins with one of these for a formula (CWE-1236).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_ROWS = 2000
 
 
 def defused(table: pd.DataFrame) -> pd.DataFrame:
@@ -25,7 +27,7 @@ def defused(table: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     out = table.copy(deep=False)
-    for position, name in enumerate(table.columns):
+    for position in range(table.shape[1]):
         column = table.iloc[:, position]
         if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
             continue
@@ -48,8 +50,17 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> Path:
     OutputError
         When the file cannot be written.
     """
-    with replacing(path) as beside:
-        defused(table).to_csv(beside, index=False, float_format="%.7g", encoding="utf-8", lineterminator="\n")
+    return run(write_csv_steps(table, path))
+
+
+def write_csv_steps(table: pd.DataFrame, path: str | Path) -> Steps[Path]:
+    """Write a table as CSV, yielding progress in rows; see `write_csv`."""
+    with replacing(path) as beside, open(beside, "w", encoding="utf-8", newline="") as stream:
+        for start in range(0, max(len(table), 1), _ROWS):
+            part = defused(table.iloc[start : start + _ROWS])
+            part.to_csv(stream, index=False, header=start == 0, float_format="%.7g", lineterminator="\n")
+            yield Progress(min(start + _ROWS, len(table)), len(table), f"Writing {Path(path).name}")
+        stream.close()  # before it is renamed, which Windows refuses for an open file
     return Path(path)
 
 
