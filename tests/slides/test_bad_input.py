@@ -354,3 +354,14 @@ def test_open_files_are_closed_with_the_slide(tmp_path, field, lazy):
         del slide
     gc.collect()
     assert len(list(descriptors.iterdir())) <= before
+
+
+def test_messages_quote_nothing_of_the_files_description(tmp_path, field, capfd):
+    path = write_svs(tmp_path / "s.svs", field)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"Jane Doe")] + b"Jane Doe")
+    with pytest.raises(SlideReadError) as caught:
+        slide = open_slide(path)
+        slide.region(0, 0, 0, *slide.shape)
+    assert "Doe" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")

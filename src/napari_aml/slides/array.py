@@ -66,10 +66,10 @@ class ArraySlide(Slide):
             pixels = np.asarray(self._arrays[level][y : y + h, x : x + w])
         except AmlError:
             raise
-        except Exception as error:  # decoders raise dozens of types; each means the same to a person
+        except Exception as error:  # decoders raise dozens of types, and their texts are for developers
             raise SlideReadError(
                 self.path or self.name,
-                f"the part at row {y}, column {x} (level {level}) is damaged ({error}).",
+                f"the part at row {y}, column {x} (level {level}) is damaged.",
                 "Copy the file again from its source, or cut that part out.",
             ) from error
         return self._convert(pixels)

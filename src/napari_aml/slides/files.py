@@ -87,8 +87,10 @@ def _open_path(path: Path) -> Slide:
         raise SlideReadError(path, "there is no permission to read it.", "Ask its owner for access.") from error
     except MemoryError as error:
         raise SlideReadError(path, "it does not fit into memory.", "Save it as a tiled TIFF.") from error
-    except Exception as error:  # decoders raise dozens of types; each means the same to a person
-        raise SlideReadError(path, f"it is truncated or damaged ({error}).") from error
+    except Exception as error:
+        # Decoders raise dozens of types; each means the same to a person. Their texts are for developers and may quote
+        # the file's description, which may name a patient: they stay in the chained exception.
+        raise SlideReadError(path, "it is truncated or damaged.") from error
 
 
 def _check_there(path: Path) -> None:
@@ -132,4 +134,4 @@ def _open_file(path: Path) -> Slide:
         )
     if kind == "other":
         raise SlideReadError(path, f"its content is {words}, not a picture.", "Copy it again from its source.")
-    raise SlideReadError(path, "it is truncated or damaged (its first bytes are those of no known picture).")
+    raise SlideReadError(path, "it is truncated or damaged: its first bytes are those of no known picture.")

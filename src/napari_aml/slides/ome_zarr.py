@@ -34,7 +34,7 @@ def open_ome_zarr(path: Path) -> ArraySlide:
         datasets = multiscale["datasets"]
         stored = [group[dataset["path"]] for dataset in datasets]
     except (KeyError, IndexError, TypeError, FileNotFoundError, ValueError) as error:
-        raise SlideReadError(path, f"it is no OME-Zarr picture ({error}).") from error
+        raise SlideReadError(path, "it is no OME-Zarr picture.") from error
     levels = [_Plane(array, axes, path) for array in stored]
     return ArraySlide(levels, path.stem, path, _pixel_size(datasets[0], axes, units))
 

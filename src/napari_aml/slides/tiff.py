@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import weakref
 from pathlib import Path
@@ -14,6 +15,9 @@ from napari_aml.errors import SlideReadError
 from napari_aml.slides.array import ArraySlide
 from napari_aml.slides.tiff_colour import Colour, colour_of
 from napari_aml.slides.tiff_metadata import tiff_pixel_size
+
+# tifffile logs each oddity of a damaged file; a program that wants to see that sets up logging, others get our errors.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 # A level of at most this many pixels is decoded once; of a larger one, tiles are read when asked for.
 IN_MEMORY_PIXELS = 1 << 25

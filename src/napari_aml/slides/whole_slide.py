@@ -33,7 +33,7 @@ def open_with_openslide(path: Path) -> OpenSlideSlide:
     try:
         return OpenSlideSlide(openslide.OpenSlide(str(path)), path)
     except (openslide.OpenSlideError, ValueError) as error:
-        raise SlideReadError(path, f"OpenSlide cannot read it ({error}).") from error
+        raise SlideReadError(path, "OpenSlide cannot read it.") from error
 
 
 class OpenSlideSlide(Slide):
@@ -59,7 +59,7 @@ class OpenSlideSlide(Slide):
         except Exception as error:
             raise SlideReadError(
                 self.path or self.name,
-                f"the part at row {y}, column {x} (level {level}) is damaged ({error}).",
+                f"the part at row {y}, column {x} (level {level}) is damaged.",
                 "Copy the file again from its source.",
             ) from error
         rgba = np.asarray(picture)

@@ -66,7 +66,7 @@ def _read_tiff(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     try:
         array = tifffile.imread(path)
     except Exception as error:
-        raise SlideReadError(path, f"it is damaged ({error}).", "Analyse the picture again.") from error
+        raise SlideReadError(path, "it is damaged.", "Analyse the picture again.") from error
     if array.ndim != 2 or (shape is not None and array.shape != shape):
         raise SlideReadError(
             path, f"its shape {array.shape} does not fit the other results.", "Analyse the picture again."
@@ -82,7 +82,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, comment="#")
         return table.assign(index=table["label"].astype(int))
     except (OSError, ValueError, KeyError) as error:
-        raise SlideReadError(path, f"it is no cell table ({error}).", "Analyse the picture again.") from error
+        raise SlideReadError(path, "it is no cell table.", "Analyse the picture again.") from error
 
 
 def _backdrop(path: Path, shape: tuple[int, ...], prefix: str, visible: bool) -> list[LayerData]:
