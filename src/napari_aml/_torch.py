@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,12 +29,35 @@ def __getattr__(name: str) -> Any:
     if name not in ("torch", "timm"):
         raise AttributeError(f"module 'napari_aml._torch' has no attribute {name!r}")
     try:
+        _load_triton_apart()
         return importlib.import_module(name)
     except (ImportError, RuntimeError) as error:
         raise InputError(
             f"{name} cannot be imported: {error}",
             "Install torch and torchvision together, from the same index, so that they are a matching pair.",
         ) from error
+
+
+def _load_triton_apart() -> None:
+    """Load triton so that it keeps to its own LLVM where OpenGL has brought another one.
+
+    Mesa's drivers (Intel, AMD, software rendering) load ``libLLVM`` for everybody; triton, which CUDA builds of
+    torch bring and import, carries its own and crashes the process when it finds the other. A no-op elsewhere.
+    """
+    if "triton" in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
+        return
+    with contextlib.suppress(OSError):
+        with open("/proc/self/maps") as maps:
+            if "libLLVM" not in maps.read():
+                return
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
+    try:
+        importlib.import_module("triton")
+    except ImportError:
+        pass
+    finally:
+        sys.setdlopenflags(flags)
 
 
 @dataclass(frozen=True)
@@ -89,6 +114,7 @@ def choose_device(name: str = "auto", precision: str = "auto") -> Device:
     DeviceError
         When the named device is not there; the message says what is.
     """
+    _load_triton_apart()
     import torch
 
     kind = name.split(":")[0]
