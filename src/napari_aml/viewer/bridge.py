@@ -1,0 +1,423 @@
+"""ReviewBridge: the only class that adds layers or changes them. It follows the state; it starts no job.
+
+It works on ``napari.components.ViewerModel`` as well as on a viewer with a window, and needs no Qt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_aml.ui.state import ReviewState, RowsChanged
+from napari_aml.viewer import layers as look
+from napari_aml.viewer.drawing import Box, draw_masks, is_field, pyramid, union
+from napari_aml.viewer.private import painted_box, unwrap
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+    from napari_aml.cells import Cells
+
+#: More names than this on one picture can neither be read nor drawn quickly.
+MOST_NAMES = 400
+#: Up to this many cells a change is written cell by cell into the picture on screen; beyond, the layer is redrawn.
+_FEW = 64
+#: Pixels around a change that are looked at for neighbours.
+_MARGIN = 2
+
+
+class ReviewBridge:
+    """Keeps the result layers of one picture layer in step with the state.
+
+    Parameters
+    ----------
+    viewer
+        A viewer or a viewer model.
+    state
+        The review's state.
+
+    Attributes
+    ----------
+    mask_painted
+        Emitted with the box (level-0 pixels) in which a person painted, erased or filled; None = anywhere.
+    cell_clicked
+        Emitted with the uid of the cell under a click (or None) and the point (y, x) in level-0 pixels.
+    """
+
+    mask_painted = Signal(object)
+    cell_clicked = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, state: ReviewState) -> None:
+        self.viewer, self.state = viewer, state
+        self.image: Image | None = None
+        self._layers: dict[str, Layer] = {}
+        self._values: dict[int, int] = {}
+        self._writing = 0
+        self._opacity = 0.6
+        state.events.analysis.connect(self._on_analysis)
+        state.events.selected.connect(self._on_selected)
+        state.events.heat_limit.connect(self._on_heat_limit)
+        state.rows_changed.connect(self._on_rows_changed)
+        viewer.mouse_drag_callbacks.append(self._on_mouse)
+
+    def close(self) -> None:
+        """Stop following state and viewer; the layers stay."""
+        state = self.state
+        state.events.analysis.disconnect(self._on_analysis)
+        state.events.selected.disconnect(self._on_selected)
+        state.events.heat_limit.disconnect(self._on_heat_limit)
+        state.rows_changed.disconnect(self._on_rows_changed)
+        if self._on_mouse in self.viewer.mouse_drag_callbacks:
+            self.viewer.mouse_drag_callbacks.remove(self._on_mouse)
+        for layer in self._layers.values():
+            layer.events.disconnect(self._on_paint)
+
+    # ---- layers --------------------------------------------------------------------------------------------
+
+    def layer(self, name: str) -> Layer | None:
+        """Return a result layer, None when there is none (or a person removed it)."""
+        layer = self._layers.get(name)
+        return layer if layer is not None and layer in self.viewer.layers else None
+
+    def is_result(self, layer: Layer) -> bool:
+        """Tell whether a layer is one of the bridge's own."""
+        return any(layer is mine for mine in self._layers.values())
+
+    def anchor(self, image: Image | None) -> None:
+        """Let the following results lie over a picture layer; results over another one are removed."""
+        if image is not self.image:
+            self.clear()
+            self.image = image
+
+    def clear(self) -> None:
+        """Remove the result layers."""
+        for name in list(self._layers):
+            if self.layer(name) is not None:
+                self.viewer.layers.remove(self._layers[name])
+        self._layers.clear()
+        self._values.clear()
+
+    def redraw(self) -> None:
+        """Draw the instance layer anew from the masks: what a person painted and could not be taken goes."""
+        layer = self.layer(look.CELLS)
+        if layer is not None and self.state.analysis is not None:
+            box = (0, 0, *self.state.analysis.slide.shape)
+            with self._own_writing():
+                self._write(layer, box, lambda: draw_masks(self.state.analysis.cells.masks, box))
+
+    def show_found(self, cells: Cells) -> None:
+        """Draw cells that a running job has just found."""
+        layer = self.layer(look.CELLS)
+        if layer is None or layer.multiscale:
+            return
+        for label in cells.masks:
+            y0, x0, y1, x1 = cells.masks.boxes[label]
+            view = layer.data[y0:y1, x0:x1]
+            view[cells.masks.patches[label] > 0] = label
+        layer.refresh()
+
+    def begin(self, shape: tuple[int, int]) -> None:
+        """Put an empty instance layer there, into which a running job draws what it finds."""
+        if not is_field(shape):
+            return
+        self._put(look.CELLS, np.zeros(shape, np.int32))
+        self._layers[look.CELLS].editable = False
+        for name in (look.CLASS_LAYER, look.HEATMAP, look.NAMES):
+            if (layer := self.layer(name)) is not None:
+                self.viewer.layers.remove(layer)
+            self._layers.pop(name, None)
+
+    def set_editable(self, editable: bool) -> None:
+        """Allow or forbid painting in the instance layer (napari cannot paint into a pyramid at all)."""
+        layer = self.layer(look.CELLS)
+        if layer is not None:
+            layer.editable = editable and not layer.multiscale
+
+    @property
+    def paintable(self) -> bool:
+        """Whether a person can paint into the instance layer."""
+        layer = self.layer(look.CELLS)
+        return layer is not None and not layer.multiscale
+
+    @property
+    def heat_opacity(self) -> float:
+        """Opacity of the heatmap layer, 0…1."""
+        return self._opacity
+
+    @heat_opacity.setter
+    def heat_opacity(self, value: float) -> None:
+        self._opacity = float(value)
+        if (layer := self.layer(look.HEATMAP)) is not None:
+            layer.opacity = self._opacity
+
+    def show_only(self, *, heatmap: bool) -> None:
+        """Show or hide the heatmap layer."""
+        if (layer := self.layer(look.HEATMAP)) is not None:
+            layer.visible = heatmap
+
+    def _put(self, name: str, data: Any) -> Layer:
+        """Make a layer, or give the existing one new data."""
+        layer = self.layer(name)
+        fits = layer is not None and isinstance(data, list) == bool(layer.multiscale)
+        if fits and not isinstance(data, list) and layer.data.shape == data.shape:
+            layer.data = data
+            return layer
+        if layer is not None:
+            self.viewer.layers.remove(layer)
+        make = {
+            look.CELLS: look.make_cells,
+            look.CLASS_LAYER: lambda d, image: look.make_classes(d, image, self.state.analysis.cells.pixel_size_um),
+            look.HEATMAP: lambda d, image: look.make_heatmap(d, image, self.state.heat_limit, self._opacity),
+        }[name]
+        return self._add(name, make(data, self.image))
+
+    def _add(self, name: str, layer: Layer) -> Layer:
+        """Add a layer at its place above the picture; what a person has active stays active."""
+        active = self.viewer.layers.selection.active
+        self._layers[name] = layer
+        rank = look.ORDER.index(name)
+        below = [self.image, *(self.layer(n) for n in look.ORDER[:rank])]
+        index = 1 + max(self.viewer.layers.index(x) for x in below if x is not None and x in self.viewer.layers)
+        self.viewer.layers.insert(index, layer)
+        if name == look.CELLS:
+            layer.events.paint.connect(self._on_paint)
+        elif active is not None and active in self.viewer.layers:
+            self.viewer.layers.selection.active = active
+        return layer
+
+    # ---- following the state -------------------------------------------------------------------------------
+
+    def _on_analysis(self, analysis: Any) -> None:
+        if analysis is None or self.image is None:
+            self.clear()
+            return
+        masks, shape = analysis.cells.masks, analysis.slide.shape
+        with self._own_writing():
+            self._refresh_values()
+            if analysis.heatmaps is not None:
+                self._put(look.HEATMAP, self._heat_data())
+            elif (layer := self.layer(look.HEATMAP)) is not None:
+                self.viewer.layers.remove(layer)
+            if analysis.predictions is not None:
+                self._put(look.CLASS_LAYER, pyramid(shape, np.uint8, self._draw_classes))
+            elif (layer := self.layer(look.CLASS_LAYER)) is not None:
+                self.viewer.layers.remove(layer)
+            self._put(look.CELLS, pyramid(shape, np.int32, lambda box, step: draw_masks(self._masks(masks), box, step)))
+            self._write_names()
+            self._write_features()
+        self.viewer.layers.selection.active = self._layers[look.CELLS]
+
+    def _masks(self, default: Any) -> Any:
+        return default if self.state.analysis is None else self.state.analysis.cells.masks
+
+    def _draw_classes(self, box: Box, step: int) -> np.ndarray:
+        return draw_masks(self.state.analysis.cells.masks, box, step, np.uint8, self._values)
+
+    def _heat_data(self) -> Any:
+        from napari_aml.viewer.heat import draw_heat
+
+        analysis = self.state.analysis
+        return pyramid(analysis.slide.shape, np.float32, lambda box, step: draw_heat(self.state.analysis, box, step))
+
+    def _refresh_values(self) -> None:
+        labels = self.state.analysis.cells.table["label"].tolist()
+        codes = self.state.codes()
+        self._values = {int(label): look.class_value(code) for label, code in zip(labels, codes, strict=True)}
+
+    def _on_rows_changed(self, what: RowsChanged) -> None:
+        rows = [row for uid in what.uids if (row := self.state.row(uid)) is not None]
+        with self._own_writing():
+            if what.masks:
+                self._redraw_masks(what)
+            else:
+                self._recolour(rows)
+            self._redraw_heat(rows, what)
+            if len(rows) <= _FEW or not self.state.pending:
+                self._write_names()
+                self._write_features()
+        if what.masks or self.state.selected in what.uids:
+            self._on_selected(self.state.selected)
+
+    def _redraw_masks(self, what: RowsChanged) -> None:
+        self._refresh_values()
+        cells, classes = self.layer(look.CELLS), self.layer(look.CLASS_LAYER)
+        box = what.box or (0, 0, *self.state.analysis.slide.shape)
+        if cells is not None:
+            self._write(cells, box, lambda: draw_masks(self.state.analysis.cells.masks, box))
+        if classes is not None:
+            self._write(classes, box, lambda: self._draw_classes(box, 1))
+
+    def _recolour(self, rows: list[int]) -> None:
+        """Give cells the value of their class, touching only their pixels."""
+        table, masks = self.state.analysis.cells.table, self.state.analysis.cells.masks
+        labels = table["label"].to_numpy()[rows].tolist()
+        for label, row in zip(labels, rows, strict=True):
+            self._values[int(label)] = look.class_value(self.state.code(row))
+        classes = self.layer(look.CLASS_LAYER)
+        if classes is None:
+            return
+        if classes.multiscale:
+            classes.refresh(extent=False, thumbnail=False)
+            return
+        for label in labels:
+            y0, x0, _, _ = masks.boxes[label]
+            inside = np.nonzero(masks.patches[label])
+            if len(labels) <= _FEW:
+                where = (inside[0] + y0, inside[1] + x0)
+                classes.data_setitem(where, self._values[int(label)])
+            else:
+                classes.data[inside[0] + y0, inside[1] + x0] = self._values[int(label)]
+        if len(labels) > _FEW:
+            classes.refresh(extent=False, thumbnail=False)
+
+    def _write(self, layer: Layer, box: Box, draw: Any) -> None:
+        """Bring a box of a label layer up to date, sending only what changed to the screen."""
+        if layer.multiscale:
+            layer.refresh(extent=False)
+            return
+        y0, x0, y1, x1 = box
+        new = draw()
+        y, x = np.nonzero(layer.data[y0:y1, x0:x1] != new)
+        if len(y):
+            layer.data_setitem((y + y0, x + x0), new[y, x])
+
+    def _redraw_heat(self, rows: list[int], what: RowsChanged) -> None:
+        from napari_aml.viewer.heat import draw_heat
+
+        analysis = self.state.analysis
+        if analysis.heatmaps is None:
+            return
+        layer = self.layer(look.HEATMAP)
+        if layer is None:
+            self._put(look.HEATMAP, self._heat_data())
+            return
+        if not layer.multiscale:
+            box = what.box or union(_rounded(analysis.heatmaps.box[rows]), analysis.slide.shape, _MARGIN)
+            if box is None:
+                return
+            y0, x0, y1, x1 = box
+            layer.data[y0:y1, x0:x1] = draw_heat(analysis, box, 1)
+        layer.refresh(extent=False, thumbnail=False)
+
+    def _on_heat_limit(self, limit: float) -> None:
+        if (layer := self.layer(look.HEATMAP)) is not None and limit > 0:
+            layer.contrast_limits_range = (0.0, max(limit, layer.contrast_limits_range[1]))
+            layer.contrast_limits = (0.0, limit)
+
+    # ---- names, features, the selected cell ----------------------------------------------------------------
+
+    def _write_features(self) -> None:
+        """Let napari's status bar say class and probability of the cell under the mouse."""
+        import pandas as pd
+
+        layer, analysis = self.layer(look.CELLS), self.state.analysis
+        if layer is None:
+            return
+        frame = pd.DataFrame({"index": analysis.cells.table["label"].to_numpy()})
+        if analysis.predictions is not None:
+            frame["class"] = self.state.codes()
+            frame["probability"] = np.round(analysis.predictions.confidence, 2)
+        layer.features = frame
+
+    def _write_names(self) -> None:
+        analysis = self.state.analysis
+        layer = self.layer(look.NAMES) or self._add(look.NAMES, look.make_names(self.image))
+        table = analysis.cells.table
+        rows = np.arange(len(table))
+        if len(table) > MOST_NAMES:
+            row = self.state.row(self.state.selected)
+            rows = rows[:0] if row is None else np.array([row])
+        sides = self._sides(rows)
+        corners = table[["y0", "x0", "y1", "x1"]].to_numpy(float)[rows]
+        layer.data = (corners[:, :2] + corners[:, 2:] - 1) / 2
+        layer.features = {"code": self.state.codes()[rows]}
+        layer.size = sides if len(sides) else 1
+        layer.text.anchor = "center"
+        layer.text.translation = np.array([-0.62 * float(np.median(sides)), 0.0]) if len(sides) else np.zeros(2)
+        self._frame(layer, rows)
+
+    def _sides(self, rows: np.ndarray) -> np.ndarray:
+        """Return the side of a square around each cell, level-0 pixels."""
+        table = self.state.analysis.cells.table
+        h, w = (table[b].to_numpy()[rows] - table[a].to_numpy()[rows] for a, b in (("y0", "y1"), ("x0", "x1")))
+        return 1.15 * np.maximum(h, w).astype(float)
+
+    def _frame(self, layer: Layer, rows: np.ndarray) -> None:
+        colours = np.zeros((len(rows), 4))
+        chosen = self.state.row(self.state.selected)
+        if chosen is not None:
+            from napari.utils.colormaps.standardize_color import transform_color
+
+            colours[rows == chosen] = transform_color(look.SELECTED)[0]
+        if len(rows):
+            layer.border_color = colours
+        layer.selected_data = set()
+
+    def _on_selected(self, uid: str | None) -> None:
+        layer = self.layer(look.NAMES)
+        if layer is None or self.state.analysis is None:
+            return
+        if self.state.n_cells > MOST_NAMES:
+            self._write_names()
+        else:
+            self._frame(layer, np.arange(self.state.n_cells))
+        row, cells = self.state.row(uid), self.layer(look.CELLS)
+        if row is not None and cells is not None and cells.mode == "pan_zoom":
+            # The brush goes on painting the cell that is looked at.
+            cells.selected_label = int(self.state.analysis.cells.table["label"].iloc[row])
+
+    def look_at(self, uid: str | None, *, recentre: bool = True) -> None:
+        """Move the camera to a cell; the zoom stays unless the cell would be a speck."""
+        row, cells = self.state.row(uid), self.layer(look.CELLS)
+        if row is None or cells is None:
+            return
+        table = self.state.analysis.cells.table
+        y, x = (float(table[c].iloc[row]) for c in ("y", "x"))
+        world = cells.data_to_world((y, x))
+        camera = self.viewer.camera
+        if recentre:
+            camera.center = (*camera.center[: 3 - len(world)], *world)
+        side = float(self._sides(np.array([row]))[0]) * float(np.abs(cells.scale[-1]))
+        if side * camera.zoom < 24:
+            camera.zoom = 96 / side
+
+    # ---- what a person does on the canvas ------------------------------------------------------------------
+
+    @contextmanager
+    def _own_writing(self) -> Iterator[None]:
+        """Mark what is written now as the program's own, not a person's painting."""
+        self._writing += 1
+        try:
+            yield
+        finally:
+            self._writing -= 1
+
+    def _on_paint(self, event: Any) -> None:
+        if not self._writing:
+            self.mask_painted.emit(painted_box(event.value))
+
+    def _on_mouse(self, viewer: Any, event: Any) -> Iterator[None]:
+        """Select the cell under a click; a drag (moving the picture) and painting select nothing."""
+        cells = self.layer(look.CELLS)
+        active = unwrap(viewer.layers.selection.active)
+        painting = cells is not None and active is cells and cells.mode != "pan_zoom"
+        if cells is None or painting or event.button != 1:
+            return
+        pressed = np.array(event.pos if event.pos is not None else (0, 0))
+        yield
+        while event.type == "mouse_move":
+            yield
+        released = np.array(event.pos if event.pos is not None else (0, 0))
+        if np.abs(released - pressed).max() > 4:
+            return
+        y, x = cells.world_to_data(event.position)[-2:]
+        self.cell_clicked.emit((self.state.uid_at(y + 0.5, x + 0.5), (float(y), float(x))))
+
+
+def _rounded(boxes: np.ndarray) -> list[Box]:
+    return [(int(np.floor(a)), int(np.floor(b)), int(np.ceil(c)), int(np.ceil(d))) for a, b, c, d in boxes]

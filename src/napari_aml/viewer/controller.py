@@ -1,0 +1,507 @@
+"""ReviewController: starts jobs, puts what they make into the state, turns what a person does into edits.
+
+It knows the state, the bridge to the layers and the job bar, and no other widget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtGui import QUndoStack
+
+from napari_aml.errors import AmlError, InputError, NotASmearError
+from napari_aml.ui.forms import AnalysisSettings
+from napari_aml.ui.jobs import Job, JobBar
+from napari_aml.ui.state import PREDICTED, RUNNER_UP, ReviewState, RowsChanged
+from napari_aml.ui.undo import MaskCommand, MaskEdit
+from napari_aml.viewer.bridge import ReviewBridge
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_aml.analysis import Analysis
+    from napari_aml.explain import Heatmaps
+    from napari_aml.progress import Progress, Steps
+    from napari_aml.slides import Slide
+
+#: Edits within this time are classified together.
+_SETTLE_MS = 150
+_UNDO_STEPS = 50
+
+
+class ReviewController(QObject):
+    """What the dock's buttons do.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    bar
+        Shows the job that runs and cancels it.
+    """
+
+    failed = Signal(object)
+    told = Signal(str)
+    busyChanged = Signal(bool)
+    compared = Signal()
+    measured = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, bar: JobBar, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.viewer, self.bar = viewer, bar
+        self.state = ReviewState()
+        self.bridge = ReviewBridge(viewer, self.state)
+        self.undo_stack = QUndoStack(self)
+        self.undo_stack.setUndoLimit(_UNDO_STEPS)
+        self.settings = AnalysisSettings()
+        self.bundle: Any = None
+        self.comparison: tuple[str | None, Heatmaps | None] | None = None
+        self._results: dict[int, tuple[Image, Analysis]] = {}
+        self._small: Job | None = None
+        self._top_label = 0
+        self._adding = False
+        self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
+        self._settle.timeout.connect(self._classify_pending)
+        bar.failed.connect(self.failed)
+        bar.busyChanged.connect(self._on_busy)
+        self.bridge.mask_painted.connect(self._on_painted)
+        self.bridge.cell_clicked.connect(self._on_clicked)
+        self.state.events.selected.connect(self._on_selected)
+
+    def close(self) -> None:
+        """Stop jobs and stop listening."""
+        self._settle.stop()
+        self.bar.cancel()
+        if self._small is not None:
+            self._small.cancel()
+        self.bridge.mask_painted.disconnect(self._on_painted)
+        self.bridge.cell_clicked.disconnect(self._on_clicked)
+        self.state.events.selected.disconnect(self._on_selected)
+        self.bridge.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job that a person started is running."""
+        return self.bar.busy
+
+    # ---- pictures ------------------------------------------------------------------------------------------
+
+    def slide(self, image: Image | None) -> Slide:
+        """Return the slide that a picture layer shows.
+
+        Raises
+        ------
+        AmlError
+            When there is no layer, or it is not an RGB picture.
+        """
+        from napari_aml.viewer.picture_layers import slide_from_layer
+
+        if image is None:
+            raise NotASmearError("No picture is chosen.", "Open a smear picture (File > Open, or File > Open Sample).")
+        if not image.rgb:
+            raise NotASmearError(
+                f"The layer '{image.name}' is shown as grey values, not as one RGB picture.",
+                "Cell classes rest on the stain's colours: open the colour picture of one field or slide.",
+            )
+        return slide_from_layer(image)
+
+    def choose_picture(self, image: Image | None) -> None:
+        """Show the results of a picture layer, none where it has none yet."""
+        if image is self.bridge.image and image is not None:
+            return
+        self._keep()
+        self.undo_stack.clear()
+        _, analysis = self._results.get(id(image), (None, None))
+        with self.state.events.analysis.blocked():
+            self.state.analysis = None
+        self.state.selected, self.state.pending = None, frozenset()
+        self.bridge.anchor(image)
+        self._take(analysis)
+
+    def _keep(self) -> None:
+        if self.bridge.image is not None and self.state.analysis is not None:
+            self._results[id(self.bridge.image)] = (self.bridge.image, self.state.analysis)
+
+    def forget(self, image: Image) -> None:
+        """Drop what was found in a picture layer that is gone."""
+        self._results.pop(id(image), None)
+
+    # ---- jobs that a person starts -------------------------------------------------------------------------
+
+    def analyse(self, image: Image | None) -> None:
+        """Segment, classify and explain."""
+        from napari_aml.pipeline import analyse_steps
+
+        settings, bundle, stage = self.settings, self.bundle, self.state.stage
+        slide = self._start_over(image)
+        self.state.target = PREDICTED
+        self.state.method = settings.cam or self.state.method
+        self._run(
+            lambda: analyse_steps(
+                slide, model=bundle, pixel_size_um=settings.pixel_size_um, device=settings.device,
+                cam=settings.cam, stage=stage, segmenter=settings.segmenter,
+            ),
+            "Analysing", self._finish,
+        )  # fmt: skip
+
+    def segment(self, image: Image | None) -> None:
+        """Find the cells."""
+        from napari_aml.pipeline import segment_slide_steps
+
+        settings = self.settings
+        slide = self._start_over(image)
+        self._run(
+            lambda: segment_slide_steps(
+                slide, pixel_size_um=settings.pixel_size_um, segmenter=settings.segmenter
+            ),
+            "Finding cells", self._finish,
+        )  # fmt: skip
+
+    def classify(self, image: Image | None) -> None:
+        """Classify and explain the cells that are there."""
+        from napari_aml.pipeline import classify_cells_steps
+
+        self.choose_picture(image)
+        analysis, settings, bundle, stage = self.state.analysis, self.settings, self.bundle, self.state.stage
+        if analysis is None:
+            raise InputError("There are no cells to classify.", "Press Analyse, or Segment first.")
+        self.state.target = PREDICTED
+        self.state.method = settings.cam or self.state.method
+        before = replace(analysis)
+        self._run(
+            lambda: classify_cells_steps(
+                analysis, model=bundle, device=settings.device, cam=settings.cam, stage=stage
+            ),
+            "Classifying", self._finish, before,
+        )  # fmt: skip
+
+    def explain(self, method: str, target: str, stage: int) -> None:
+        """Compute the heatmaps of all cells anew."""
+        from napari_aml.explain import heatmaps_steps
+
+        analysis = self._classified()
+        wanted, device = _target(target), self.settings.device
+
+        def take(heatmaps: Heatmaps) -> None:
+            self.state.method, self.state.target, self.state.stage = method, target, stage
+            self.comparison = None
+            self._take(replace(self.state.analysis, heatmaps=heatmaps))
+
+        self._run(
+            lambda: heatmaps_steps(
+                analysis.slide, analysis.cells, analysis.bundle, device, method, stage, wanted
+            ),
+            "Explaining", take, analysis, live=False,
+        )  # fmt: skip
+
+    def measure_pixel_size(self, image: Image | None) -> None:
+        """Measure the pixel size from the red cells; `measured` announces it."""
+        slide = self.slide(image)
+
+        def steps() -> Steps[Any]:
+            from napari_aml.progress import Progress
+            from napari_aml.slides import measure_pixel_size
+
+            yield Progress(0, 0, "Measuring red cells")
+            return measure_pixel_size(slide)
+
+        self._run(steps, "Measuring red cells", self.measured.emit, self.state.analysis)
+
+    def save(self, folder: str | Path) -> None:
+        """Write all results of the shown picture into a folder named after it."""
+        from napari_aml.export import write_results_steps
+
+        analysis = self.state.analysis
+        if analysis is None:
+            raise InputError("There is nothing to save yet.", "Press Analyse first.")
+        if self.state.pending:
+            raise InputError("Some cells are still being classified.", "Save again when they are done.")
+        target = Path(folder) / analysis.slide.name.replace("/", "_")
+        self._run(
+            lambda: write_results_steps(replace(analysis), target), "Saving",
+            lambda path: self.told.emit(f"Saved to {path}"), analysis,
+        )  # fmt: skip
+
+    def _start_over(self, image: Image | None) -> Slide:
+        if self.busy:
+            raise AmlError("Another job is still running.", "Wait for it or press Cancel.")
+        slide = self.slide(image)
+        self.choose_picture(image)
+        self.undo_stack.clear()
+        self._before = self.state.analysis
+        with self.state.events.analysis.blocked():
+            self.state.analysis = None
+        self.state.selected, self.state.pending = None, frozenset()
+        self.bridge.begin(slide.shape)
+        return slide
+
+    _before: Any = None
+
+    def _run(
+        self,
+        make_steps: Callable[[], Steps[Any]],
+        title: str,
+        then: Callable[[Any], None],
+        before: Any = None,
+        *,
+        live: bool = True,
+    ) -> None:
+        """Run a job, showing partial results where `live`; after a failure or a cancel `before` comes back."""
+        if before is not None:
+            self._before = before
+        job = self.bar.run(make_steps, title)
+        if live:
+            job.progressed.connect(self._on_progress)
+        job.returned.connect(then)
+        job.failed.connect(lambda _: self._go_back())
+        job.cancelled.connect(self._go_back)
+        self.bridge.set_editable(False)
+
+    def _go_back(self) -> None:
+        """After a cancel or an error: the cells stay if all were found, else what was there before comes back."""
+        current = self.state.analysis
+        if current is None:
+            self.bridge.clear()
+            self._take(self._before)
+        elif self.state.pending:
+            classified = self._before if self._before is not None and self._before.predictions is not None else None
+            self._take(classified or replace(current, predictions=None, heatmaps=None))
+        self.bridge.set_editable(True)
+
+    def _on_progress(self, event: Progress) -> None:
+        """Take a partial result into state and layers, in the main thread."""
+        from napari_aml.analysis import Analysis
+        from napari_aml.cells import Cells
+
+        payload = event.payload
+        if isinstance(payload, Analysis):
+            self._before = None
+            self._take(payload)
+            self.bridge.set_editable(False)
+        elif isinstance(payload, Cells) and self.state.analysis is None:
+            self.bridge.show_found(payload)
+        elif isinstance(payload, tuple) and len(payload) == 3 and self.state.analysis is not None:
+            self._on_batch(*payload)
+
+    def _on_batch(self, rows: np.ndarray, said: Any, seen: Heatmaps | None) -> None:
+        state = self.state
+        if state.analysis.predictions is None:
+            state.start_predictions(said.codes, self.bundle)
+            self.bridge.set_editable(False)
+        if seen is not None and not state.heat_limit:
+            from napari_aml.viewer.heat import heat_limit
+
+            state.heat_limit = heat_limit(seen)
+        uids = state.analysis.cells.table["uid"].to_numpy()[rows].tolist()
+        state.fill(uids, said, seen)
+        if state.selected is None and uids:
+            state.selected = uids[0]
+
+    def _finish(self, analysis: Analysis) -> None:
+        self._take(analysis)
+        n = len(analysis.cells)
+        self.told.emit(f"{n} cell{'' if n == 1 else 's'} found." if n else "No cells found in this picture.")
+
+    def _take(self, analysis: Analysis | None) -> None:
+        """Show an analysis that is complete."""
+        from napari_aml.viewer.heat import heat_limit
+
+        self.state.pending = frozenset()
+        selected = self.state.selected
+        if analysis is not None:
+            self._top_label = max(self._top_label, analysis.cells.masks.next_label - 1)
+            if analysis.heatmaps is not None:
+                self.state.heat_limit = heat_limit(analysis.heatmaps)
+        self.state.analysis = analysis
+        if self.state.row(selected) is None:
+            self.state.selected = self.state.neighbour(1) if self.state.n_cells else None
+        self._keep()
+        self.bridge.set_editable(not self.busy)
+
+    def _on_busy(self, busy: bool) -> None:
+        self.bridge.set_editable(not busy)
+        self.busyChanged.emit(busy)
+        if not busy:
+            self._settle.start()
+
+    def _classified(self) -> Analysis:
+        analysis = self.state.analysis
+        if analysis is None or analysis.predictions is None or analysis.bundle is None:
+            raise InputError("There are no classified cells yet.", "Press Analyse first.")
+        return analysis
+
+    # ---- walking and clicking ------------------------------------------------------------------------------
+
+    def step(self, places: int) -> None:
+        """Go to the next or the previous cell and look at it."""
+        uid = self.state.neighbour(places)
+        if uid is not None:
+            self.state.selected = uid
+            self.bridge.look_at(uid)
+
+    def _on_clicked(self, where: Any) -> None:
+        uid, (y, x) = where
+        if self._adding:
+            self.add_cell(y, x)
+        elif uid is not None:
+            self.state.selected = uid
+
+    def _on_selected(self, uid: str | None) -> None:
+        if self.comparison is not None and self.comparison[0] != uid:
+            self.comparison = None
+        self._settle.start()
+
+    # ---- edits of masks ------------------------------------------------------------------------------------
+
+    def set_adding(self, adding: bool) -> None:
+        """Whether the next clicks add cells."""
+        self._adding = adding
+
+    def add_cell(self, y: float, x: float) -> None:
+        """Add a round cell at a point (level-0 pixels)."""
+        from napari_aml.viewer.edits import added
+
+        self._edit(lambda cells: added(cells, y, x, self._fresh()))
+
+    def delete_selected(self) -> None:
+        """Delete the selected cell."""
+        from napari_aml.viewer.edits import deleted
+
+        label = self._selected_label()
+        after = self.state.neighbour(1)
+        self._edit(lambda cells: deleted(cells, label))
+        self.state.selected = after if self.state.row(after) is not None else self.state.neighbour(1)
+
+    def split_selected(self) -> None:
+        """Split the selected cell in two."""
+        from napari_aml.viewer.edits import split
+
+        label = self._selected_label()
+        self._edit(lambda cells: split(cells, label, self._fresh()))
+
+    def undo(self) -> None:
+        """Undo the last edit."""
+        if not self.busy:
+            self.undo_stack.undo()
+
+    def redo(self) -> None:
+        """Do the last undone edit again."""
+        if not self.busy:
+            self.undo_stack.redo()
+
+    def _on_painted(self, box: Any) -> None:
+        from napari_aml.viewer.edits import painted
+
+        layer = self.bridge.layer("cells")
+        self._edit(lambda cells: painted(cells, lambda b: layer.data[b[0] : b[2], b[1] : b[3]], box, self._fresh()))
+
+    def _edit(self, make: Callable[[Any], MaskEdit | None]) -> None:
+        try:
+            if self.state.analysis is None:
+                return
+            if self.busy:
+                raise InputError("Masks cannot be changed while a job runs.", "Wait for it or press Cancel.")
+            edit = make(self.state.analysis.cells)
+        except AmlError as error:
+            self.failed.emit(error)
+            self.bridge.redraw()
+            return
+        if edit is not None:
+            self.undo_stack.push(MaskCommand(self.state, edit, self._after_edit))
+
+    def _after_edit(self, what: RowsChanged) -> None:
+        self._top_label = max(self._top_label, self.state.analysis.cells.masks.next_label - 1)
+        self._keep()
+        self._settle.start()
+
+    def _fresh(self) -> int:
+        """Return a label that no cell of this picture ever had, so that no uid stands for two cells."""
+        return max(self._top_label + 1, self.state.analysis.cells.masks.next_label)
+
+    def _selected_label(self) -> int:
+        row = self.state.row(self.state.selected)
+        if row is None:
+            raise InputError("No cell is chosen.", "Click one first.")
+        return int(self.state.analysis.cells.table["label"].iloc[row])
+
+    # ---- small jobs: touched cells anew, the runner-up's heatmap ---------------------------------------------
+
+    def _classify_pending(self) -> None:
+        """Classify what is pending; when nothing is, explain the runner-up of the selected cell."""
+        analysis = self.state.analysis
+        if self.busy or self._small is not None or analysis is None or analysis.predictions is None:
+            return
+        if analysis.bundle is None:
+            return
+        if not self.state.pending:
+            self._compare()
+            return
+        uids = [uid for uid in analysis.cells.table["uid"].tolist() if uid in self.state.pending]
+        rows = [self.state.row(uid) for uid in uids]
+        cam = self.state.method if analysis.heatmaps is not None else None
+
+        def take(out: Any) -> None:
+            self.state.fill(uids, *out)
+            if self.state.selected in uids:
+                self.comparison = None
+
+        self._run_small(rows, cam, _target(self.state.target), take)
+
+    def _compare(self) -> None:
+        """Explain the selected cell's runner-up (or, when that is shown, its predicted class) beside the map."""
+        state, analysis = self.state, self.state.analysis
+        uid, row = state.selected, state.row(state.selected)
+        if row is None or analysis.heatmaps is None or (self.comparison is not None and self.comparison[0] == uid):
+            return
+        shown = int(analysis.heatmaps.target[row])
+        best = int(analysis.predictions.probabilities[row].argmax())
+        other = int(analysis.predictions.runner_up[row]) if shown == best else best
+
+        def take(out: Any) -> None:
+            self.comparison = (uid, out[1])
+            self.compared.emit()
+
+        self._run_small([row], state.method, [other], take)
+
+    def _run_small(self, rows: list[int], cam: str | None, target: Any, then: Callable[[Any], None]) -> None:
+        analysis, device, stage = self.state.analysis, self.settings.device, self.state.stage
+
+        def steps() -> Steps[Any]:
+            from napari_aml.explain import classify_and_explain_steps
+
+            return classify_and_explain_steps(
+                analysis.slide, analysis.cells, analysis.bundle, device, cam, stage, target, rows=rows
+            )
+
+        job = self._small = Job(steps, self)
+
+        def ended() -> None:
+            self._small = None
+            job.deleteLater()
+            self._settle.start()
+
+        def still(out: Any) -> None:
+            # Meanwhile the cells may have been edited again or another picture chosen.
+            if self.state.analysis is not None and self.state.analysis.slide is analysis.slide:
+                then(out)
+
+        job.returned.connect(still)
+        job.failed.connect(self._on_small_failed)
+        job.ended.connect(ended)
+        job.start()
+
+    def _on_small_failed(self, error: Exception) -> None:
+        self.state.pending = frozenset()  # neither is tried again and again
+        self.comparison = (self.state.selected, None)
+        self.failed.emit(error)
+
+
+def _target(target: str) -> str | None:
+    """Return the state's target in the words of the heatmap engine."""
+    return {PREDICTED: None, RUNNER_UP: "runner_up"}.get(target, target)

@@ -1,0 +1,433 @@
+"""The dock widget "Smear review": tabs in a scroll area, wired to the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_aml import RESEARCH_USE
+from napari_aml.errors import AmlError
+from napari_aml.ui.differential_table import DifferentialView
+from napari_aml.ui.forms import AnalysisForm, AnalysisSettings, HeatmapForm
+from napari_aml.ui.inspector import CellInspector
+from napari_aml.ui.jobs import JobBar, in_words
+from napari_aml.ui.model_panel import ModelPanel
+from napari_aml.ui.state import ReviewState
+from napari_aml.viewer.controller import ReviewController
+from napari_aml.viewer.keys import CellKeys
+from napari_aml.viewer.private import unwrap
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Image
+
+#: The dock can be made this narrow and still be used; a 1366 x 768 screen leaves it about 400.
+LEAST_WIDTH = 340
+_LIVE_MS = 120
+
+
+class SmearReviewWidget(QWidget):
+    """Choose a picture, analyse it, look at each cell, count.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer, as napari hands it to a plugin's widget.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = napari_viewer
+        self.setObjectName("smear-review")
+        self.setMinimumWidth(LEAST_WIDTH)
+        self.job_bar = JobBar()
+        self.controller = ReviewController(napari_viewer, self.job_bar, self)
+        self.state: ReviewState = self.controller.state
+        self.form = AnalysisForm(("default", "classical"))
+        self.inspector = CellInspector(_evidence_lut())
+        self.heatmap_form = HeatmapForm()
+        self.differential = DifferentialView()
+        self.models = ModelPanel()
+        self._build()
+        self._live = QTimer(self, singleShot=True, interval=_LIVE_MS)
+        self._live.timeout.connect(self._count)
+        self._keys = CellKeys(self.controller.step, self.controller.undo, self.controller.redo)
+        self._connect()
+        self._read_settings()
+        self._list_pictures()
+        # What needs a look into folders waits until the dock is on the screen.
+        QTimer.singleShot(0, self._list_models)
+
+    # ---- building ------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.save_button = QPushButton("Save results …")
+        self.save_button.setToolTip("Label images, tables, heatmap, overlay, differential, provenance and a report.")
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(_scrolled(self._analyse_page()), "Analyse")
+        self.tabs.addTab(_scrolled(self.inspector), "Cells")
+        self.tabs.addTab(_scrolled(_page(self.heatmap_form)), "Heatmap")
+        self.tabs.addTab(self.differential, "Differential")
+        self.tabs.addTab(self.models, "Model")
+        self.tabs.setUsesScrollButtons(True)
+        footer = QLabel(RESEARCH_USE)
+        footer.setWordWrap(True)
+        footer.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        footer.setObjectName("research-use")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.job_bar)
+        layout.addWidget(self.status)
+        layout.addWidget(footer)
+
+    def _analyse_page(self) -> QWidget:
+        return _page(self.form, self.save_button)
+
+    # ---- wiring --------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        control, form, inspector = self.controller, self.form, self.inspector
+        form.changed.connect(self._on_settings)
+        form.pictureChanged.connect(self._on_picture)
+        form.analyseRequested.connect(self.analyse)
+        form.segmentRequested.connect(self.segment)
+        form.classifyRequested.connect(self.classify)
+        form.measureRequested.connect(lambda: self._try(control.measure_pixel_size, self.picture()))
+        self.save_button.clicked.connect(self._on_save)
+        inspector.stepped.connect(control.step)
+        inspector.splitRequested.connect(lambda: self._try(control.split_selected))
+        inspector.deleteRequested.connect(lambda: self._try(control.delete_selected))
+        inspector.addToggled.connect(control.set_adding)
+        inspector.undoRequested.connect(control.undo)
+        inspector.redoRequested.connect(control.redo)
+        heat = self.heatmap_form
+        heat.computeRequested.connect(lambda: self._try(control.explain, *heat.value()))
+        heat.shownChanged.connect(lambda shown: control.bridge.show_only(heatmap=shown))
+        heat.opacityChanged.connect(self._on_opacity)
+        heat.limitChanged.connect(lambda limit: setattr(self.state, "heat_limit", float(limit)))
+        self.models.changed.connect(self._on_model)
+        self.models.folderChosen.connect(lambda folder: self._try(self._open_model, folder))
+        control.failed.connect(self.show_error)
+        control.told.connect(self.show_message)
+        control.busyChanged.connect(lambda _: self._enable())
+        control.compared.connect(self._inspect)
+        control.measured.connect(self._on_measured)
+        stack = control.undo_stack
+        stack.canUndoChanged.connect(inspector.undo_button.setEnabled)
+        stack.canRedoChanged.connect(inspector.redo_button.setEnabled)
+        inspector.undo_button.setEnabled(False)
+        inspector.redo_button.setEnabled(False)
+        self.state.events.selected.connect(self._on_selected)
+        self.state.events.analysis.connect(self._on_analysis)
+        self.state.events.heat_limit.connect(self._on_limit)
+        self.state.rows_changed.connect(self._on_rows)
+        layers = self.viewer.layers
+        layers.events.inserted.connect(self._on_inserted)
+        layers.events.removed.connect(self._on_removed)
+        for key, places in (("N", 1), ("P", -1)):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(lambda places=places: control.step(places))
+
+    def closeEvent(self, event: Any) -> None:
+        """Let go of viewer and jobs."""
+        self.shut_down()
+        super().closeEvent(event)
+
+    def shut_down(self) -> None:
+        """Stop jobs and stop listening to viewer and state; safe to call twice."""
+        if getattr(self, "_shut", False):
+            return
+        self._shut = True
+        self._live.stop()
+        self._keys.release()
+        events = self.viewer.layers.events
+        events.inserted.disconnect(self._on_inserted)
+        events.removed.disconnect(self._on_removed)
+        self.state.events.selected.disconnect(self._on_selected)
+        self.state.events.analysis.disconnect(self._on_analysis)
+        self.state.events.heat_limit.disconnect(self._on_limit)
+        self.state.rows_changed.disconnect(self._on_rows)
+        self.controller.close()
+
+    # ---- jobs ----------------------------------------------------------------------------------------------
+
+    def analyse(self) -> None:
+        """Segment, classify and explain the chosen picture."""
+        if self._may_replace():
+            self._try(self.controller.analyse, self.picture())
+
+    def segment(self) -> None:
+        """Find the cells of the chosen picture."""
+        if self._may_replace():
+            self._try(self.controller.segment, self.picture())
+
+    def classify(self) -> None:
+        """Classify and explain the cells that are there."""
+        self._try(self.controller.classify, self.picture())
+
+    def picture(self) -> Image | None:
+        """Return the chosen picture layer."""
+        return self.form.picture.value
+
+    def choose_picture(self, layer: Any) -> None:
+        """Choose a picture layer."""
+        self.form.setPictures(self._pictures(), unwrap(layer))
+
+    def _may_replace(self) -> bool:
+        """Ask before masks that were edited by hand are replaced."""
+        if self.controller.undo_stack.count() == 0:
+            return True
+        answer = QMessageBox.question(
+            self, "Replace edited masks?",
+            "The masks of this picture were edited by hand. Analysing it again replaces them. Go on?",
+        )  # fmt: skip
+        return answer == QMessageBox.StandardButton.Yes
+
+    def _try(self, action: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            self.show_message("")
+            action(*arguments)
+        except AmlError as error:
+            self.show_error(error)
+
+    def _on_save(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for the results")
+        if folder:
+            self._try(self.controller.save, folder)
+
+    def show_error(self, error: BaseException) -> None:
+        """Say an error in the dock and as a notification, in plain words."""
+        from napari.utils.notifications import show_error
+
+        text = in_words(error)
+        self.status.setText(f"⚠ {text}")
+        self.status.show()
+        show_error(text)
+
+    def show_message(self, text: str) -> None:
+        """Say something in the dock."""
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+
+    # ---- following the viewer ------------------------------------------------------------------------------
+
+    def _pictures(self) -> list[Any]:
+        from napari.layers import Image
+
+        bridge = self.controller.bridge
+        layers = [unwrap(layer) for layer in self.viewer.layers]
+        return [layer for layer in layers if isinstance(layer, Image) and not bridge.is_result(layer)]
+
+    def _list_pictures(self) -> None:
+        self.form.setPictures(self._pictures())
+        self._enable()
+
+    def _on_inserted(self, event: Any) -> None:
+        layer = unwrap(event.value)
+        self._keys.bind(layer)
+        if self.controller.bridge.is_result(layer):
+            return
+        from napari.layers import Image
+
+        self.form.setPictures(
+            self._pictures(), layer if isinstance(layer, Image) and not self.controller.busy else None
+        )
+        self._enable()
+
+    def _on_removed(self, event: Any) -> None:
+        layer = unwrap(event.value)
+        self._keys.unbind(layer)
+        self.controller.forget(layer)
+        self._list_pictures()
+
+    def _on_picture(self, layer: Any) -> None:
+        if self.controller.busy:
+            return
+        self.controller.choose_picture(layer)
+        self._say_pixel_size()
+        self._enable()
+
+    # ---- following the state -------------------------------------------------------------------------------
+
+    def _on_selected(self, uid: str | None) -> None:
+        self._inspect()
+
+    def _on_analysis(self, analysis: Any) -> None:
+        if analysis is not None and analysis.predictions is not None:
+            self.heatmap_form.setCodes(analysis.predictions.codes)
+            self.heatmap_form.setValue(self.state.method, self.state.target, self.state.stage)
+        self._say_pixel_size()
+        self._inspect()
+        self._count()
+        self._enable()
+
+    def _on_rows(self, what: Any) -> None:
+        if self.state.selected in what.uids or what.masks:
+            self._inspect()
+        if not self._live.isActive():
+            self._live.start()
+
+    def _on_limit(self, limit: float) -> None:
+        self.heatmap_form.setLimit(limit)
+        self._inspect()
+
+    def _inspect(self) -> None:
+        from napari_aml.viewer.inspecting import cell_view
+
+        seen = self.controller.comparison
+        extra = seen[1] if seen is not None and seen[0] == self.state.selected else None
+        self.inspector.setValue(cell_view(self.state, extra) if self.state.selected else None)
+
+    def _count(self) -> None:
+        analysis = self.state.analysis
+        if analysis is None:
+            self.differential.setValue(None, "No cells yet. Analyse a picture first.")
+            return
+        if analysis.predictions is None:
+            self.differential.setValue(None, f"{self.state.n_cells} cells, not classified yet.")
+            return
+        from napari_aml.review import blast_summary, differential
+
+        codes = [code for code in self.state.codes() if code]
+        table = differential(codes, classes=analysis.predictions.codes)
+        words = " ".join(blast_summary(table).sentences())
+        waiting = self.state.n_cells - len(codes)
+        if waiting:
+            words = f"{waiting} cells are still being classified. {words}"
+        self.differential.setValue(table, words)
+
+    def _enable(self) -> None:
+        busy, analysis = self.controller.busy, self.state.analysis
+        self.form.setBusy(busy, has_cells=analysis is not None)
+        self.save_button.setEnabled(not busy and analysis is not None)
+        self.heatmap_form.compute_button.setEnabled(
+            not busy and analysis is not None and analysis.predictions is not None
+        )
+        self.inspector.add_button.setEnabled(not busy and analysis is not None)
+
+    # ---- settings ------------------------------------------------------------------------------------------
+
+    def _read_settings(self) -> None:
+        from napari_aml.viewer.settings import read_settings
+
+        stored = read_settings()
+        self.form.setValue(AnalysisSettings(stored.pixel_size_um, "default", stored.device, stored.cam_method))
+        self.state.stage = stored.cam_stage
+        self.state.method = stored.cam_method or "gradcam"
+        self.heatmap_form.setValue(self.state.method, self.state.target, self.state.stage)
+        self.heatmap_form.opacity.value = stored.cam_opacity
+        self._on_opacity(stored.cam_opacity)
+        self._model_folder = stored.model_folder
+        self._on_settings()
+
+    def _on_settings(self) -> None:
+        self.controller.settings = self.form.value()
+        self._say_pixel_size()
+
+    def _on_opacity(self, opacity: float) -> None:
+        self.controller.bridge.heat_opacity = opacity
+        self.inspector.opacity.setValue(round(100 * opacity))
+
+    def _on_measured(self, measured: Any) -> None:
+        if measured.pixel_size_um is None:
+            self.show_error(
+                AmlError(
+                    "No red cells could be measured in this picture.", "Give the pixel size by hand, in µm per pixel."
+                )
+            )
+            return
+        self.form.pixel_size.value = round(float(measured.pixel_size_um), 4)
+        sure = "" if measured.reliable else " They are few or uneven: check the figure."
+        self.show_message(
+            f"{measured.n_cells} red cells, median diameter {measured.diameter_px:.1f} px = 7.2 µm: "
+            f"{measured.pixel_size_um:.4f} µm/px.{sure}"
+        )
+
+    def _say_pixel_size(self) -> None:
+        given, analysis = self.form.value().pixel_size_um, self.state.analysis
+        if analysis is not None:
+            size = analysis.slide.pixel_size
+            self.form.setPixelNote(f"The results rest on {size}." + (f" {size.detail}." if size.detail else ""))
+            return
+        if given:
+            self.form.setPixelNote("As given here.")
+            return
+        try:
+            size = self.controller.slide(self.picture()).pixel_size
+        except AmlError:
+            self.form.setPixelNote("")
+            return
+        self.form.setPixelNote(
+            str(size) if size.um is not None else "The picture does not say it: it will be measured from the red cells."
+        )
+
+    # ---- models --------------------------------------------------------------------------------------------
+
+    def _list_models(self) -> None:
+        if getattr(self, "_shut", False):
+            return
+        from napari_aml.classify import find_bundles
+
+        bundles = find_bundles()
+        self.models.setBundles(bundles)
+        for bundle in bundles:
+            if bundle.path.name == "demo":
+                self.models.setValue(bundle)
+        if self._model_folder is not None:
+            self._try(self._open_model, str(self._model_folder))
+
+    def _open_model(self, folder: str) -> None:
+        from napari_aml.classify import open_bundle
+
+        self.models.setValue(open_bundle(folder))
+
+    def _on_model(self, bundle: Any) -> None:
+        self.controller.bundle = bundle
+
+
+def _scrolled(page: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(page)
+    return area
+
+
+def _page(*widgets: QWidget) -> QWidget:
+    page = QWidget()
+    layout = QVBoxLayout(page)
+    layout.setContentsMargins(6, 6, 6, 6)
+    for widget in widgets:
+        layout.addWidget(widget)
+    layout.addStretch(1)
+    return page
+
+
+def _evidence_lut() -> Any:
+    """Return the heatmap layer's colours as uint8 (256, 4), so that inspector and canvas agree."""
+    import numpy as np
+
+    from napari_aml.viewer.layers import heat_colormap
+
+    return np.round(255 * np.asarray(heat_colormap().map(np.linspace(0, 1, 256)))).astype(np.uint8)

@@ -1,0 +1,140 @@
+"""One cell of the state becomes what the inspector shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_aml.taxonomy import cell_class
+from napari_aml.ui.cell_view import Bar, CellView, Evidence
+from napari_aml.ui.state import UNCLASSIFIED, ReviewState
+
+if TYPE_CHECKING:
+    from napari_aml.explain import Heatmaps
+
+#: Side of the picture of a cell: µm when no model says it, and pixels on the screen.
+CROP_UM, CROP_PX = 25.0, 192
+
+
+def cell_view(state: ReviewState, extra: Heatmaps | None = None) -> CellView | None:
+    """Describe the selected cell.
+
+    Parameters
+    ----------
+    state
+        The review's state.
+    extra
+        A second heatmap of this cell (one row) to stand beside the first: the runner-up's, as a rule.
+
+    Returns
+    -------
+    CellView or None
+        None when no cell is selected.
+    """
+    row = state.row(state.selected)
+    if row is None:
+        return None
+    analysis = state.analysis
+    cell = analysis.cells.table.iloc[row]
+    crop_um = analysis.bundle.crop_um if analysis.bundle is not None else CROP_UM
+    crop, outline = _crop(analysis, cell, crop_um)
+    code = state.code(row)
+    probabilities = analysis.predictions.probabilities[row] if code != UNCLASSIFIED else None
+    title = "not classified" if analysis.predictions is None else "being classified …"
+    if probabilities is not None:
+        title = f"{code} · {cell_class(code).name} · {100 * probabilities.max():.0f} %"
+    return CellView(
+        uid=str(cell["uid"]),
+        title=title,
+        subtitle=f"Cell {row + 1} of {state.n_cells}, label {int(cell['label'])}",
+        colour=cell_class(code).colour if code else "#888888",
+        crop=crop,
+        outline=outline,
+        evidence=_evidence(state, row, extra) if probabilities is not None else (),
+        limit=state.heat_limit,
+        bars=_bars(analysis.predictions.codes, probabilities) if probabilities is not None else (),
+        measurements=_measurements(cell),
+        remarks=_remarks(state, row, cell),
+    )
+
+
+def _crop(analysis: Any, cell: Any, crop_um: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the picture of a cell and the border of its mask in it."""
+    import cv2
+
+    from napari_aml.cells import crops
+
+    picture = crops(analysis.slide, [cell["y"]], [cell["x"]], crop_um, CROP_PX)[0]
+    side = crop_um / analysis.slide.pixel_size.um
+    top, left = float(cell["y"]) - side / 2, float(cell["x"]) - side / 2
+    y0, x0 = int(np.floor(top)), int(np.floor(left))
+    n = int(np.ceil(side)) + 2
+    mine = (analysis.cells.masks.region(y0, x0, n, n) == int(cell["label"])).astype(np.uint8)
+    k = side / CROP_PX
+    matrix = np.array([[k, 0, left - _shift(x0, k)], [0, k, top - _shift(y0, k)]])
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    mask = cv2.warpAffine(mine, matrix, (CROP_PX, CROP_PX), flags=flags)
+    return picture, cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+
+
+def _shift(start: int, k: float) -> float:
+    """Return the offset that maps centres of output pixels to centres of input pixels that begin at `start`."""
+    return start + 0.5 - k / 2
+
+
+def _bars(codes: tuple[str, ...], probabilities: np.ndarray) -> tuple[Bar, ...]:
+    order = np.argsort(-probabilities)
+    return tuple(
+        Bar(codes[k], cell_class(codes[k]).name, cell_class(codes[k]).colour, float(probabilities[k])) for k in order
+    )
+
+
+def _evidence(state: ReviewState, row: int, extra: Heatmaps | None) -> tuple[Evidence, ...]:
+    heatmaps, codes = state.analysis.heatmaps, state.analysis.predictions.codes
+    found = []
+    if heatmaps is not None and len(heatmaps.maps):
+        found.append(_one(heatmaps, row, codes, state))
+    if extra is not None:
+        found.append(_one(extra, 0, codes, state))
+    return tuple(found)
+
+
+def _one(heatmaps: Heatmaps, row: int, codes: tuple[str, ...], state: ReviewState) -> Evidence:
+    target = int(heatmaps.target[row])
+    cell = state.row(state.selected)
+    share = 100 * float(state.analysis.predictions.probabilities[cell, target])
+    title = f"for {codes[target]} ({share:.0f} %)"
+    if not bool(heatmaps.has_evidence[row]):
+        return Evidence(title, heatmaps.maps[row], "no positive evidence")
+    nucleus, whole = float(heatmaps.in_nucleus[row]), float(heatmaps.in_cell[row])
+    notes = [f"{where} {value:.1f}x" for where, value in (("nucleus", nucleus), ("cell", whole)) if np.isfinite(value)]
+    return Evidence(title, heatmaps.maps[row], ", ".join(notes))
+
+
+def _measurements(cell: Any) -> tuple[tuple[str, str], ...]:
+    area = float(cell["area_um2"])
+    rows = [
+        ("Area", f"{area:.0f} µm² (as a disc: Ø {2 * np.sqrt(area / np.pi):.1f} µm)"),
+        ("Nucleus", f"{float(cell['nucleus_area_um2']):.0f} µm²"),
+        ("Nucleus / cell", f"{float(cell['nc_ratio']):.2f}"),
+        ("Eccentricity", f"{float(cell['eccentricity']):.2f}"),
+        ("Solidity", f"{float(cell['solidity']):.2f}"),
+        ("Position", f"x {float(cell['x']):.0f}, y {float(cell['y']):.0f} px"),
+    ]
+    return tuple(rows)
+
+
+def _remarks(state: ReviewState, row: int, cell: Any) -> tuple[str, ...]:
+    remarks = []
+    analysis = state.analysis
+    if bool(cell["touches_border"]):
+        remarks.append("Cut off by the border of the picture: class and measurements are unsure.")
+    said = analysis.predictions
+    if said is not None and str(cell["uid"]) not in state.pending:
+        order = np.sort(said.probabilities[row])[::-1]
+        if len(order) > 1 and order[0] < 0.5:
+            remarks.append("The model is unsure: no class reaches 50 %.")
+        if analysis.heatmaps is not None and not bool(analysis.heatmaps.has_evidence[row]):
+            remarks.append("No positive evidence for this class anywhere in the crop.")
+    return tuple(remarks)
