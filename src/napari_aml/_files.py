@@ -39,7 +39,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def replacing_folder(path: str | Path, ours: Iterable[str] = ()) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it takes the place of `path`, else it is removed.
 
-    What stood at `path` before stays untouched until the new folder is complete.
+    What stood at `path` before stays untouched until the new folder is complete. Where a person put files of their
+    own there, these never move: the new files go in among them, one rename each.
 
     Parameters
     ----------
@@ -59,16 +60,28 @@ def replacing_folder(path: str | Path, ours: Iterable[str] = ()) -> Iterator[Pat
     try:
         beside.mkdir(parents=True)
         yield beside
-        if path.exists():
-            os.replace(path, old)
-        os.replace(beside, path)
-        for kept in old.iterdir() if old.exists() else ():
-            if kept.name not in ours and not (path / kept.name).exists():
-                os.replace(kept, path / kept.name)
+        new = {p.name for p in beside.iterdir()}
+        if path.exists() and any(p.name not in ours | new for p in path.iterdir()):
+            _move_in(beside, path, stale=ours - new)
+        else:
+            if path.exists():
+                os.replace(path, old)
+            os.replace(beside, path)
     except OSError as error:
         if old.exists() and not path.exists():
             os.replace(old, path)
         raise OutputError(path, error.strerror or str(error)) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _move_in(beside: Path, path: Path, stale: set[str]) -> None:
+    """Move all of a folder into another; then remove there what the earlier run made and this one did not."""
+    for made in sorted(beside.iterdir()):
+        if made.is_dir() and (path / made.name).is_dir():
+            shutil.rmtree(path / made.name)
+        os.replace(made, path / made.name)
+    for name in stale:
+        (path / name).unlink(missing_ok=True)

@@ -13,11 +13,9 @@ from napari_aml.errors import OutputError
 if TYPE_CHECKING:
     from napari_aml.slides.slide import Slide
 
-#: Marks a folder as made by `write_results`; such a folder may be replaced by newer results.
+#: Marks a folder as made by `write_results`; its files may be replaced by newer results.
 FORMAT = "napari-aml-results"
 PROVENANCE = "provenance.json"
-#: What file managers leave in every folder they show.
-_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 def check_writable(folder: str | Path) -> None:
@@ -41,20 +39,27 @@ def check_writable(folder: str | Path) -> None:
         raise OutputError(folder, error.strerror or str(error)) from error
 
 
-def check_replaceable(folder: Path) -> None:
-    """Check that results may take the place of what stands at `folder`: nothing, or older results.
+def check_replaceable(folder: Path, ours: tuple[str, ...]) -> None:
+    """Check that results may be written at `folder`: no file of a person would be lost.
+
+    Parameters
+    ----------
+    folder
+        Where to; need not exist.
+    ours
+        Names of the files of results.
 
     Raises
     ------
     OutputError
-        When a file stands there, or a folder that holds something else.
+        When a file stands there, or a folder that holds no results but files of the same names.
     """
-    if not folder.exists() and not folder.is_symlink():
-        return
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise OutputError(folder, "a file of that name stands there")
-    if read_provenance(folder) is None and any(p.name not in _LITTER for p in folder.iterdir()):
-        raise OutputError(folder, "the folder exists and holds other files, which would be lost")
+    if folder.is_dir() and read_provenance(folder) is None:
+        taken = sorted(name for name in ours if (folder / name).exists())
+        if taken:
+            raise OutputError(folder, f"it holds files that are no results of napari-aml ({', '.join(taken)})")
 
 
 def read_provenance(folder: Path) -> dict[str, object] | None:
@@ -77,8 +82,3 @@ def results_folder(parent: str | Path, slide: Slide) -> Path:
     if not folder.exists() or (told is not None and told.get("slide_id") == slide.slide_id):
         return folder
     return Path(parent) / f"{name}_{slide.slide_id}"
-
-
-def foreign_files(folder: Path, ours: tuple[str, ...]) -> list[Path]:
-    """Return what a person put into a results folder: everything there that is not ours."""
-    return [p for p in folder.iterdir() if p.name not in ours and p.name not in _LITTER] if folder.is_dir() else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Generator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 
 from napari_aml import RESEARCH_USE
 from napari_aml._files import replacing_folder
-from napari_aml.export.folder import FORMAT, PROVENANCE, check_replaceable, foreign_files
+from napari_aml.export.folder import FORMAT, PROVENANCE, check_replaceable
 from napari_aml.export.gallery import by_class, pictures_steps
 from napari_aml.export.overlay import draw_overlay_steps
 from napari_aml.export.overview import Overview, overview_steps
@@ -51,7 +50,7 @@ def write_results(
         The analysed slide; predictions and heatmaps may be missing.
     folder
         The folder for this slide's files. It is built beside and renamed, so that it is there whole or not at all.
-        Older results there are replaced; files that a person added to them are kept.
+        Older results there are replaced; files that a person put there are kept.
     cam
         Whether cam.tif and the report's heatmaps are written.
     settings
@@ -65,7 +64,7 @@ def write_results(
     Raises
     ------
     OutputError
-        When the folder cannot be written, or holds files that are no results.
+        When the folder cannot be written, or holds files of the same names that are no results.
 
     Examples
     --------
@@ -80,10 +79,10 @@ def write_results_steps(
 ) -> Steps[Path]:
     """Write all results of one slide, yielding progress; see `write_results`."""
     folder, settings = Path(folder), settings or CountingSettings()
-    check_replaceable(folder)
+    check_replaceable(folder, RESULT_FILES)
     yield Progress(0, _SCALE, "Writing the results")
     table = analysis.table()
-    with replacing_folder(folder) as beside:
+    with replacing_folder(folder, RESULT_FILES) as beside:
         yield from _share(_rasters(analysis, beside, cam), 0, 500)
         counts = yield from _share(_tables(analysis, table, beside, settings), 500, 550)
         overview = yield from _share(_overlay(analysis, table, beside), 550, 750)
@@ -94,8 +93,6 @@ def write_results_steps(
         (beside / "report.html").write_text(html, "utf-8")
         told["files"] = yield from _share(_hashes(beside), 900, 990)
         (beside / PROVENANCE).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        for path in foreign_files(folder, RESULT_FILES):
-            _keep(path, beside / path.name)
         yield Progress(_SCALE, _SCALE, "Results written")
     return folder
 
@@ -228,11 +225,3 @@ def _write_png(path: Path, rgb: np.ndarray) -> None:
     told = PngInfo()
     told.add_text("Comment", RESEARCH_USE)
     Image.fromarray(rgb).save(path, pnginfo=told, compress_level=3)
-
-
-def _keep(path: Path, copy: Path) -> None:
-    """Copy what a person put into older results, so that replacing them loses nothing."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.copytree(path, copy, symlinks=True)
-    else:
-        shutil.copy2(path, copy, follow_symlinks=False)

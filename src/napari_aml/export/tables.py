@@ -37,7 +37,11 @@ def defused(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _defuse(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    if not isinstance(value, str):
+        return value
+    # A lone carriage return is a new row to half of all readers, and Python's writer does not quote it.
+    safe = f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    return safe.replace("\r\n", "\n").replace("\r", " ")
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> Path:

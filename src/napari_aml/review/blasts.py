@@ -47,8 +47,8 @@ class BlastSummary:
         ]
         for cut_offs, words in (
             (self.included, "The interval includes"),
-            (self.below, "It lies below"),
-            (self.above, "It lies above"),
+            (self.below, "The interval lies below"),
+            (self.above, "The interval lies above"),
         ):
             if cut_offs:
                 listed = " and ".join(f"{c:g} %" for c in cut_offs)
