@@ -12,6 +12,7 @@ The rule, in both directions:
 from __future__ import annotations
 
 import math
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from napari_aml.slides.pixel_size import PixelSize, to_um
@@ -55,13 +56,15 @@ def display_levels(slide: Slide) -> list[Any]:
     Where the file has no coarse level, one is computed, for napari would else load the finest level whole.
     """
     import dask.array as da
+    import numpy as np
 
     height, width = slide.shape
     if len(slide.levels) == 1 and height * width <= IN_MEMORY_PIXELS:
         return [slide.region(0, 0, 0, height, width)]
+    token = uuid.uuid4().hex  # napari keeps decoded tiles by this name: it must never be used twice
+    settings = {"chunks": (_CHUNK, _CHUNK, 3), "asarray": False, "meta": np.empty((0, 0, 0), np.uint8)}
     levels: list[Any] = [
-        da.from_array(_LevelArray(slide, i), chunks=(_CHUNK, _CHUNK, 3), name=f"{id(slide):x}-{i}", asarray=False)
-        for i in range(len(slide.levels))
+        da.from_array(_LevelArray(slide, i), name=f"slide-{token}-{i}", **settings) for i in range(len(slide.levels))
     ]
     return levels + _coarser(slide)
 
@@ -69,14 +72,15 @@ def display_levels(slide: Slide) -> list[Any]:
 def _coarser(slide: Slide) -> list[Any]:
     import cv2
 
-    from napari_aml.slides.overview import overview
+    from napari_aml.export.overview import overview_steps
+    from napari_aml.progress import run
 
     last = slide.levels[-1]
-    side, downsample, found = max(last.height, last.width), last.downsample, []
+    side, found = max(last.height, last.width), []
     while side > OVERVIEW_PX:
-        side, downsample = side / _STEP, downsample * _STEP
+        side = math.ceil(side / _STEP)
         if not found:
-            found.append(overview(slide, downsample))
+            found.append(run(overview_steps(slide, side)).rgb)
         else:
             h, w = (math.ceil(n / _STEP) for n in found[-1].shape[:2])
             found.append(cv2.resize(found[-1], (w, h), interpolation=cv2.INTER_AREA))

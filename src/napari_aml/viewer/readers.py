@@ -18,12 +18,11 @@ NOTHING: list[tuple[None]] = [(None,)]
 
 
 def get_picture_reader(path: str | list[str]) -> Reader | None:
-    """Return the reader of a picture file, or None for a stack or an unknown suffix."""
+    """Return the reader of a picture file or OME-Zarr folder, or None for a stack or an unknown suffix."""
     from napari_aml.slides import SUFFIXES
 
-    if isinstance(path, list) or Path(path).suffix.lower() not in SUFFIXES:
-        return None
-    return read_picture
+    known = not isinstance(path, list) and Path(path).suffix.lower() in SUFFIXES
+    return read_picture if known else None
 
 
 def read_picture(path: str) -> list[LayerData]:
