@@ -60,10 +60,10 @@ def resolve_pixel_size(slide: Slide) -> Slide:
     PixelSizeUnknownError
         When nothing says it and there are too few red cells to measure it.
     """
-    from napari_aml.slides import PixelSize, measure_pixel_size
-
     if slide.pixel_size.um is not None:
         return slide
+    from napari_aml.slides import PixelSize, measure_pixel_size
+
     measured = measure_pixel_size(slide)
     if measured.pixel_size_um is None:
         raise PixelSizeUnknownError(slide.name, "the file does not say it, and no red cells could be measured.")
