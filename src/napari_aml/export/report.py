@@ -94,6 +94,7 @@ def report_html(
     loader = jinja2.PackageLoader("napari_aml.export", "templates")
     page = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     groups = by_class(table)
+    doubtful = doubtful_rows(table, settings)
     shown = {row for _, rows, _ in groups for row in rows}
     context = {
         "research_use": RESEARCH_USE,
@@ -103,10 +104,10 @@ def report_html(
         "facts": _facts(analysis, table, counts),
         "warnings": _warnings(analysis, table, counts, told, settings),
         "n": len(table),
-        **_picture(overview, analysis, table, shown),
+        **_picture(overview, analysis, table, shown, doubtful),
         **_differential(counts, settings),
         "groups": _groups(groups, table, pictures),
-        "doubtful": [_card(table, row, pictures, anchor=False) for row in doubtful_rows(table, settings)],
+        "doubtful": [_card(table, row, pictures, anchor=False) for row in doubtful],
         "doubtful_limit": max(DOUBTFUL, settings.least_probability),
         "n_doubtful": _count_doubtful(table, settings),
         "scale": _scale(pictures),
@@ -196,7 +197,9 @@ def _warnings(
     return out
 
 
-def _picture(overview: Overview, analysis: Analysis, table: pd.DataFrame, shown: set[int]) -> dict[str, Any]:
+def _picture(
+    overview: Overview, analysis: Analysis, table: pd.DataFrame, shown: set[int], doubtful: list[int]
+) -> dict[str, Any]:
     """Return the picture and the marks of its cells."""
     import cv2
 
@@ -206,11 +209,13 @@ def _picture(overview: Overview, analysis: Analysis, table: pd.DataFrame, shown:
     small = cv2.resize(overview.rgb, size, interpolation=cv2.INTER_AREA) if shrink < 1 else overview.rgb
     scale = overview.scale * shrink
     outlines = len(table) <= _MOST_OUTLINES
+    # On a crowded slide only the cells that have a picture below are outlined, over the dots of all.
+    marked = range(len(table)) if outlines else sorted(shown.union(doubtful))
     return {
         "picture": data_uri(small, 88),
         "picture_width": size[0],
         "picture_height": size[1],
-        "marks": [_mark(analysis, table, row, scale, row in shown) for row in range(len(table))] if outlines else [],
+        "marks": [_mark(analysis, table, row, scale, row in shown) for row in marked],
         "dots": [] if outlines else _dots(table, scale),
         "outlines": outlines,
         "tags": len(table) <= _MOST_TAGS,
