@@ -95,6 +95,18 @@ def test_drawing_on_a_region_does_not_draw_on_the_slide(slides, kind):
     assert np.array_equal(slide.region(0, 0, 0, *slide.shape), levels[0])
 
 
+@pytest.mark.parametrize("kind", ["tiles", "strips", "pyramid"])
+def test_reading_from_several_threads(slides, kind):
+    """napari reads tiles from its own threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    slide, (whole, *_) = slides(kind)
+    corners = [(y, x) for y in range(0, 480, 48) for x in range(0, 640, 64)] * 3
+    with ThreadPoolExecutor(2) as pool:
+        got = list(pool.map(lambda corner: slide.region(0, *corner, 48, 64), corners))
+    assert all(np.array_equal(tile, whole[y : y + 48, x : x + 64]) for tile, (y, x) in zip(got, corners, strict=True))
+
+
 def test_only_the_tiles_asked_for_are_decoded(tmp_path, field, lazy):
     """Of all tiles one is left whole: it can be read, so nothing else was needed for it."""
     path = tmp_path / "t.tif"

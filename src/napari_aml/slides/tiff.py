@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,7 @@ class _Lazy:
         sizes = dict(zip(axes, stored.shape, strict=True))
         self._stored, self._axes, self._colour, self._banded = stored, axes, colour, banded
         self._bands: dict[int, np.ndarray] = {}
+        self._lock = threading.Lock()
         self.shape, self.dtype = (sizes["Y"], sizes["X"], colour.channels), colour.dtype
 
     def __getitem__(self, key: Any) -> np.ndarray:
@@ -165,7 +167,8 @@ class _Lazy:
         rows, columns = (*key, slice(None))[:2]
         (y0, y1, sy), (x0, x1, sx) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
         if self._banded:
-            pixels = self._from_bands(y0, y1)[:, x0:x1]
+            with self._lock:
+                pixels = self._from_bands(y0, y1)[:, x0:x1]
         else:
             pixels = self._decode(y0, y1, x0, x1)
         return pixels[::sy, ::sx]
