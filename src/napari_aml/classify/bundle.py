@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +42,7 @@ class ModelBundle:
 
     path: Path
     card: dict[str, Any]
-    _idle: dict[str, Network] = field(default_factory=dict, repr=False)
+    _idle: dict[Device, Network] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -124,9 +123,7 @@ class ModelBundle:
 
         path = self.path / WEIGHTS
         if not path.is_file():
-            raise BundleError(
-                f"The model bundle '{self.path}' has no {WEIGHTS}.", "Copy it again, or train it anew."
-            )
+            raise BundleError(f"The model bundle '{self.path}' has no {WEIGHTS}.", "Copy it again, or train it anew.")
         state = read_safetensors(path)
         if file_sha256(path) != self.sha256:
             raise BundleError(
@@ -146,7 +143,7 @@ class ModelBundle:
         """
         from napari_aml.classify.network import check_fit
 
-        check_fit(self.backbone, len(self.codes), self.crop_px, self._arguments, self.state_dict(), self.path)
+        check_fit(self.backbone, len(self.codes), self.crop_px, self._arguments, self.path, self.state_dict())
         return self
 
     def network(self, device: Device | str = "cpu") -> Network:
@@ -157,20 +154,23 @@ class ModelBundle:
         where = device if isinstance(device, Device) else choose_device(device)
         return Network.build(self, where)
 
-    @contextmanager
-    def lend(self, device: Device) -> Iterator[Network]:
-        """Lend a network for one job.
+    def borrow(self, device: Device | str = "auto") -> Network:
+        """Borrow a network for one job; give it back with `give_back` when the job ended well.
 
         A network in use is never shared (heatmap jobs hook into its layers); an idle one is lent again, so that
         explaining a single cell does not read the weights anew.
         """
+        from napari_aml._torch import choose_device
+
+        where = choose_device(device) if isinstance(device, str) else device
         with self._lock:
-            network = self._idle.pop(f"{device.name} {device.precision}", None)
-        network = network or self.network(device)
-        yield network
-        # Reached only when the job ended well: a network that something went wrong with is not lent again.
+            network = self._idle.pop(where, None)
+        return network or self.network(where)
+
+    def give_back(self, network: Network) -> None:
+        """Keep a borrowed network for the next job on its device."""
         with self._lock:
-            self._idle[f"{device.name} {device.precision}"] = network
+            self._idle[network.device] = network
 
     def release(self) -> None:
         """Drop idle networks, and with them the memory they hold."""

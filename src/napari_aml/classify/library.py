@@ -44,7 +44,7 @@ def _search() -> list[tuple[Path, ModelBundle | BundleError]]:
     for folder in bundle_folders():
         inside = sorted(folder.iterdir()) if folder.is_dir() else []
         # A folder that is itself a bundle may be named, too.
-        for path in ([folder] if (folder / CARD).is_file() else inside):
+        for path in [folder] if (folder / CARD).is_file() else inside:
             if path.name.startswith(".") or not (path / CARD).is_file() or path.resolve() in seen:
                 continue
             seen.add(path.resolve())

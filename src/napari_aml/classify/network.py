@@ -66,10 +66,10 @@ def check_fit(
     classes: int,
     crop_px: int,
     arguments: Mapping[str, Any],
-    state: Mapping[str, torch.Tensor],
     where: str | Path,
-) -> None:
-    """Compare weights with what the backbone expects; nothing is allocated for the comparison.
+    state: Mapping[str, torch.Tensor],
+) -> torch.nn.Module:
+    """Compare weights with what the backbone expects; return the network, whose tensors are not allocated.
 
     Raises
     ------
@@ -86,6 +86,7 @@ def check_fit(
             f"The weights of '{where}' do not fit the backbone '{backbone}' with {classes} classes. {difference}.",
             "Check that backbone, class codes and weights belong together.",
         )
+    return model
 
 
 class Network:
@@ -119,20 +120,23 @@ class Network:
         BundleError
             As `ModelBundle.verify`.
         """
-        model = create(bundle.backbone, len(bundle.codes), bundle.crop_px, bundle._arguments, bundle.path)
         state = bundle.state_dict()
-        difference = compare({k: tuple(v.shape) for k, v in model.state_dict().items()}, state)
-        if difference:
-            message = f"The weights of '{bundle.path}' do not fit the backbone '{bundle.backbone}'. {difference}."
-            raise BundleError(message)
-        model.load_state_dict(state)
+        wanted = (bundle.backbone, len(bundle.codes), bundle.crop_px, bundle._arguments, bundle.path)
+        model = check_fit(*wanted, state)
+        held = model.state_dict()
+        if any(name not in held for name, _ in model.named_buffers()):
+            # Buffers that no weight file carries (position tables of Swin …) are computed when a network is made.
+            model = create(*wanted)
+        # Taking the read tensors as they are saves initialising a network only to overwrite it.
+        model.load_state_dict(state, assign=True)
         return cls(model, device, bundle.mean, bundle.std)
 
     def prepare(self, crops: np.ndarray) -> torch.Tensor:
         """Move crops uint8 (n, h, w, 3) to the device and normalise them: float32 (n, 3, h, w), channels last."""
         from napari_aml._torch import torch
 
-        pixels = torch.from_numpy(np.ascontiguousarray(crops))
+        # torch asks for writable memory; crops that a person holds may be read-only.
+        pixels = torch.from_numpy(np.require(crops, np.uint8, ["C", "W"]))
         where = self.device.torch_device()
         if self.device.type == "cuda":
             pixels = pixels.pin_memory().to(where, non_blocking=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +38,7 @@ _ACCELERATOR_BATCH = 256
 _READ = 64
 
 #: Runs the network on a batch in place of `plain_pass`: (network, pictures, rows, stop) → logits, embedding, anything.
-Inspect = Callable[
-    ["Network", "torch.Tensor", np.ndarray, threading.Event], tuple["torch.Tensor", "torch.Tensor", Any]
-]
+Inspect = Callable[["Network", "torch.Tensor", np.ndarray, threading.Event], tuple["torch.Tensor", "torch.Tensor", Any]]
 #: Rows, their predictions, and what was handed out.
 Outcome = tuple[np.ndarray, Predictions, Any]
 
@@ -110,26 +109,27 @@ def predict_steps(
     DeviceError
         When the device is absent or a single crop does not fit into its memory.
     """
-    from napari_aml._torch import choose_device
-
-    where = choose_device(device) if isinstance(device, str) else device
     source = ArrayCrops(crops, bundle.crop_px) if isinstance(crops, np.ndarray) else crops
     total, done = len(source), 0
     yield Progress(0, total, "Loading the model")
-    with bundle.lend(where) as network:
-        if not total:
-            return Predictions.empty(bundle.codes, network.dim, bundle.bundle_id)
-        size = batch_size or choose_batch_size(network, bundle.crop_px)
-        look = _Look(bundle, network, tuple(views or (View(),)), inspect or plain_pass)
-        parts: list[tuple[np.ndarray, Predictions]] = []
-        for outcome in _work(look, source, size):
+    network = yield from _load(bundle, device, total)
+    if not total:
+        bundle.give_back(network)
+        return Predictions.empty(bundle.codes, network.dim, bundle.bundle_id)
+    size = batch_size or choose_batch_size(network, bundle.crop_px)
+    look = _Look(bundle, network, tuple(views or (View(),)), inspect or plain_pass)
+    parts: list[tuple[np.ndarray, Predictions]] = []
+    with closing(_work(look, source, size)) as work:
+        for outcome in work:
             if outcome is None:
-                yield Progress(done, total, "Classifying")
+                yield Progress(done, total, f"Classified {done} of {total} cells")
                 continue
             rows, said, _ = outcome
             parts.append((rows, said))
             done += len(rows)
             yield Progress(done, total, f"Classified {done} of {total} cells", outcome)
+    # Only now: a network that something went wrong with, or that was stopped, is not lent again.
+    bundle.give_back(network)
     rows = np.concatenate([r for r, _ in parts])
     return Predictions.concatenate([p for _, p in parts]).take(np.argsort(rows))
 
@@ -144,6 +144,18 @@ def predict(bundle: ModelBundle, crops: np.ndarray | CropSource, device: Device 
     >>> aml.predict(bundle, aml.crops(slide, y, x, bundle.crop_um, bundle.crop_px)).code  # doctest: +SKIP
     """
     return run(predict_steps(bundle, crops, device))
+
+
+def _load(bundle: ModelBundle, device: Device | str, total: int) -> Steps[Network]:
+    """Borrow the bundle's network in a thread: importing torch alone may take seconds."""
+    loader = ThreadPoolExecutor(1, "load")
+    try:
+        loading = loader.submit(bundle.borrow, device)
+        for _ in _signs_of_life(loading):
+            yield Progress(0, total, "Loading the model")
+        return loading.result()
+    finally:
+        loader.shutdown(wait=False)
 
 
 @dataclass(frozen=True)
@@ -197,7 +209,7 @@ def average(logits: list[np.ndarray], how: str) -> np.ndarray:
     return (stacked / stacked.sum(-1, keepdims=True)).mean(0).astype(np.float32)
 
 
-def _work(look: _Look, source: CropSource, size: int) -> Iterator[Outcome | None]:
+def _work(look: _Look, source: CropSource, size: int) -> Generator[Outcome | None, None, None]:
     """Yield finished batches, or None as a sign of life; closing it stops reader and network."""
     from napari_aml._torch import is_out_of_memory, release_memory
 
@@ -230,6 +242,7 @@ def _work(look: _Look, source: CropSource, size: int) -> Iterator[Outcome | None
                 yield future.result()
             elif is_out_of_memory(error):
                 size = _halved(len(tried), device)
+                del error, future  # their traceback holds the tensors that filled the memory
                 release_memory(device)
                 todo.extendleft(reversed(list(_pieces(tried, crops, size))))
                 todo = deque(small for piece in todo for small in _pieces(*piece, size))
@@ -237,18 +250,18 @@ def _work(look: _Look, source: CropSource, size: int) -> Iterator[Outcome | None
                 raise error
     finally:
         stop.set()
-        reader.shutdown(cancel_futures=True)
+        reader.shutdown(wait=False, cancel_futures=True)
         worker.shutdown(cancel_futures=True)
 
 
-def _signs_of_life(future: Future[Any]) -> Iterator[None]:
+def _signs_of_life(future: Future[Any]) -> Generator[None, None, None]:
     while not wait([future], timeout=_PATIENCE).done:
         yield None
 
 
 def _pieces(
     rows: np.ndarray, crops: list[np.ndarray], size: int
-) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+) -> Generator[tuple[np.ndarray, list[np.ndarray]], None, None]:
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         yield rows[part], [pixels[part] for pixels in crops]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from napari_aml.errors import InputError
+
 if TYPE_CHECKING:
     from napari_aml.slides.slide import Slide
 
@@ -45,7 +47,7 @@ class ArrayCrops:
     def __init__(self, crops: np.ndarray, px: int) -> None:
         crops = np.asarray(crops)
         if crops.ndim != 4 or crops.shape[-1] != 3 or crops.dtype != np.uint8:
-            raise ValueError(f"crops should be uint8 (n, h, w, 3), not {crops.dtype} {crops.shape}")
+            raise InputError(f"Crops should be uint8 (n, h, w, 3), not {crops.dtype} {crops.shape}.")
         self._crops, self._px = crops, px
 
     def __len__(self) -> int:
