@@ -15,6 +15,7 @@ from psygnal import Signal
 from napari_aml.ui.state import ReviewState, RowsChanged
 from napari_aml.viewer import layers as look
 from napari_aml.viewer.drawing import Box, draw_masks, is_field, pyramid, union
+from napari_aml.viewer.names import frame_selected, sides, write_names
 from napari_aml.viewer.private import painted_box, unwrap
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from napari_aml.cells import Cells
 
-#: More names than this on one picture can neither be read nor drawn quickly.
-MOST_NAMES = 400
 #: Up to this many cells a change is written cell by cell into the picture on screen; beyond, the layer is redrawn.
 _FEW = 64
 #: Pixels around a change that are looked at for neighbours.
@@ -97,10 +96,13 @@ class ReviewBridge:
     def clear(self) -> None:
         """Remove the result layers."""
         for name in list(self._layers):
-            if self.layer(name) is not None:
-                self.viewer.layers.remove(self._layers[name])
-        self._layers.clear()
+            self._drop(name)
         self._values.clear()
+
+    def _drop(self, name: str) -> None:
+        if (layer := self.layer(name)) is not None:
+            self.viewer.layers.remove(layer)
+        self._layers.pop(name, None)
 
     def redraw(self) -> None:
         """Draw the instance layer anew from the masks: what a person painted and could not be taken goes."""
@@ -128,9 +130,7 @@ class ReviewBridge:
         self._put(look.CELLS, np.zeros(shape, np.int32))
         self._layers[look.CELLS].editable = False
         for name in (look.CLASS_LAYER, look.HEATMAP, look.NAMES):
-            if (layer := self.layer(name)) is not None:
-                self.viewer.layers.remove(layer)
-            self._layers.pop(name, None)
+            self._drop(name)
 
     def set_editable(self, editable: bool) -> None:
         """Allow or forbid painting in the instance layer (napari cannot paint into a pyramid at all)."""
@@ -201,12 +201,12 @@ class ReviewBridge:
             self._refresh_values()
             if analysis.heatmaps is not None:
                 self._put(look.HEATMAP, self._heat_data())
-            elif (layer := self.layer(look.HEATMAP)) is not None:
-                self.viewer.layers.remove(layer)
+            else:
+                self._drop(look.HEATMAP)
             if analysis.predictions is not None:
                 self._put(look.CLASS_LAYER, pyramid(shape, np.uint8, self._draw_classes))
-            elif (layer := self.layer(look.CLASS_LAYER)) is not None:
-                self.viewer.layers.remove(layer)
+            else:
+                self._drop(look.CLASS_LAYER)
             self._put(look.CELLS, pyramid(shape, np.int32, lambda box, step: draw_masks(self._masks(masks), box, step)))
             self._write_names()
             self._write_features()
@@ -294,7 +294,8 @@ class ReviewBridge:
             return
         layer = self.layer(look.HEATMAP)
         if layer is None:
-            self._put(look.HEATMAP, self._heat_data())
+            if look.HEATMAP not in self._layers:  # else a person removed it
+                self._put(look.HEATMAP, self._heat_data())
             return
         if not layer.multiscale:
             box = what.box or union(_rounded(analysis.heatmaps.box[rows]), analysis.slide.shape, _MARGIN)
@@ -325,47 +326,17 @@ class ReviewBridge:
         layer.features = frame
 
     def _write_names(self) -> None:
-        analysis = self.state.analysis
-        layer = self.layer(look.NAMES) or self._add(look.NAMES, look.make_names(self.image))
-        table = analysis.cells.table
-        rows = np.arange(len(table))
-        if len(table) > MOST_NAMES:
-            row = self.state.row(self.state.selected)
-            rows = rows[:0] if row is None else np.array([row])
-        sides = self._sides(rows)
-        corners = table[["y0", "x0", "y1", "x1"]].to_numpy(float)[rows]
-        layer.data = (corners[:, :2] + corners[:, 2:] - 1) / 2
-        layer.features = {"code": self.state.codes()[rows]}
-        layer.size = sides if len(sides) else 1
-        layer.text.anchor = "center"
-        layer.text.translation = np.array([-0.62 * float(np.median(sides)), 0.0]) if len(sides) else np.zeros(2)
-        self._frame(layer, rows)
-
-    def _sides(self, rows: np.ndarray) -> np.ndarray:
-        """Return the side of a square around each cell, level-0 pixels."""
-        table = self.state.analysis.cells.table
-        h, w = (table[b].to_numpy()[rows] - table[a].to_numpy()[rows] for a, b in (("y0", "y1"), ("x0", "x1")))
-        return 1.15 * np.maximum(h, w).astype(float)
-
-    def _frame(self, layer: Layer, rows: np.ndarray) -> None:
-        colours = np.zeros((len(rows), 4))
-        chosen = self.state.row(self.state.selected)
-        if chosen is not None:
-            from napari.utils.colormaps.standardize_color import transform_color
-
-            colours[rows == chosen] = transform_color(look.SELECTED)[0]
-        if len(rows):
-            layer.border_color = colours
-        layer.selected_data = set()
+        layer = self.layer(look.NAMES)
+        if layer is None and look.NAMES not in self._layers:  # else a person removed it
+            layer = self._add(look.NAMES, look.make_names(self.image))
+        if layer is not None:
+            write_names(layer, self.state)
 
     def _on_selected(self, uid: str | None) -> None:
-        layer = self.layer(look.NAMES)
-        if layer is None or self.state.analysis is None:
+        if self.state.analysis is None:
             return
-        if self.state.n_cells > MOST_NAMES:
-            self._write_names()
-        else:
-            self._frame(layer, np.arange(self.state.n_cells))
+        if (layer := self.layer(look.NAMES)) is not None:
+            frame_selected(layer, self.state)
         row, cells = self.state.row(uid), self.layer(look.CELLS)
         if row is not None and cells is not None and cells.mode == "pan_zoom":
             # The brush goes on painting the cell that is looked at.
@@ -382,7 +353,7 @@ class ReviewBridge:
         camera = self.viewer.camera
         if recentre:
             camera.center = (*camera.center[: 3 - len(world)], *world)
-        side = float(self._sides(np.array([row]))[0]) * float(np.abs(cells.scale[-1]))
+        side = float(sides(self.state, np.array([row]))[0]) * float(np.abs(cells.scale[-1]))
         if side * camera.zoom < 24:
             camera.zoom = 96 / side
 

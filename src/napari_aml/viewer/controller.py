@@ -1,4 +1,4 @@
-"""ReviewController: starts jobs, puts what they make into the state, turns what a person does into edits.
+"""ReviewController: starts the jobs of the dock's buttons and puts what they make into the state.
 
 It knows the state, the bridge to the layers and the job bar, and no other widget.
 """
@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtGui import QUndoStack
+from qtpy.QtCore import QObject, Signal
 
 from napari_aml.errors import AmlError, InputError, NotASmearError
 from napari_aml.ui.forms import AnalysisSettings
-from napari_aml.ui.jobs import Job, JobBar
-from napari_aml.ui.state import PREDICTED, RUNNER_UP, ReviewState, RowsChanged
-from napari_aml.ui.undo import MaskCommand, MaskEdit
+from napari_aml.ui.jobs import JobBar
+from napari_aml.ui.state import PREDICTED, ReviewState, RowsChanged
 from napari_aml.viewer.bridge import ReviewBridge
+from napari_aml.viewer.editor import MaskEditor
+from napari_aml.viewer.follow_up import FollowUp, cam_target
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from napari_aml.explain import Heatmaps
     from napari_aml.progress import Progress, Steps
     from napari_aml.slides import Slide
-
-#: Edits within this time are classified together.
-_SETTLE_MS = 150
-_UNDO_STEPS = 50
 
 
 class ReviewController(QObject):
@@ -49,7 +45,6 @@ class ReviewController(QObject):
     failed = Signal(object)
     told = Signal(str)
     busyChanged = Signal(bool)
-    compared = Signal()
     measured = Signal(object)
 
     def __init__(self, viewer: ViewerModel, bar: JobBar, parent: QObject | None = None) -> None:
@@ -57,32 +52,23 @@ class ReviewController(QObject):
         self.viewer, self.bar = viewer, bar
         self.state = ReviewState()
         self.bridge = ReviewBridge(viewer, self.state)
-        self.undo_stack = QUndoStack(self)
-        self.undo_stack.setUndoLimit(_UNDO_STEPS)
         self.settings = AnalysisSettings()
         self.bundle: Any = None
-        self.comparison: tuple[str | None, Heatmaps | None] | None = None
+        self.editor = MaskEditor(self.state, self.bridge, lambda: self.busy, self)
+        self.follow_up = FollowUp(self.state, lambda: self.busy, lambda: self.settings.device, self)
         self._results: dict[int, tuple[Image, Analysis]] = {}
-        self._small: Job | None = None
-        self._top_label = 0
-        self._adding = False
-        self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
-        self._settle.timeout.connect(self._classify_pending)
+        self._before: Analysis | None = None
         bar.failed.connect(self.failed)
         bar.busyChanged.connect(self._on_busy)
-        self.bridge.mask_painted.connect(self._on_painted)
-        self.bridge.cell_clicked.connect(self._on_clicked)
-        self.state.events.selected.connect(self._on_selected)
+        self.editor.failed.connect(self.failed)
+        self.editor.edited.connect(self._on_edited)
+        self.follow_up.failed.connect(self.failed)
 
     def close(self) -> None:
         """Stop jobs and stop listening."""
-        self._settle.stop()
         self.bar.cancel()
-        if self._small is not None:
-            self._small.cancel()
-        self.bridge.mask_painted.disconnect(self._on_painted)
-        self.bridge.cell_clicked.disconnect(self._on_clicked)
-        self.state.events.selected.disconnect(self._on_selected)
+        self.follow_up.close()
+        self.editor.close()
         self.bridge.close()
 
     @property
@@ -116,7 +102,7 @@ class ReviewController(QObject):
         if image is self.bridge.image and image is not None:
             return
         self._keep()
-        self.undo_stack.clear()
+        self.editor.undo_stack.clear()
         _, analysis = self._results.get(id(image), (None, None))
         with self.state.events.analysis.blocked():
             self.state.analysis = None
@@ -186,11 +172,10 @@ class ReviewController(QObject):
         from napari_aml.explain import heatmaps_steps
 
         analysis = self._classified()
-        wanted, device = _target(target), self.settings.device
+        wanted, device = cam_target(target), self.settings.device
 
         def take(heatmaps: Heatmaps) -> None:
             self.state.method, self.state.target, self.state.stage = method, target, stage
-            self.comparison = None
             self._take(replace(self.state.analysis, heatmaps=heatmaps))
 
         self._run(
@@ -233,15 +218,13 @@ class ReviewController(QObject):
             raise AmlError("Another job is still running.", "Wait for it or press Cancel.")
         slide = self.slide(image)
         self.choose_picture(image)
-        self.undo_stack.clear()
+        self.editor.undo_stack.clear()
         self._before = self.state.analysis
         with self.state.events.analysis.blocked():
             self.state.analysis = None
         self.state.selected, self.state.pending = None, frozenset()
         self.bridge.begin(slide.shape)
         return slide
-
-    _before: Any = None
 
     def _run(
         self,
@@ -314,21 +297,20 @@ class ReviewController(QObject):
 
         self.state.pending = frozenset()
         selected = self.state.selected
-        if analysis is not None:
-            self._top_label = max(self._top_label, analysis.cells.masks.next_label - 1)
-            if analysis.heatmaps is not None:
-                self.state.heat_limit = heat_limit(analysis.heatmaps)
+        if analysis is not None and analysis.heatmaps is not None:
+            self.state.heat_limit = heat_limit(analysis.heatmaps)
         self.state.analysis = analysis
         if self.state.row(selected) is None:
             self.state.selected = self.state.neighbour(1) if self.state.n_cells else None
         self._keep()
+        self.follow_up.forget()
         self.bridge.set_editable(not self.busy)
 
     def _on_busy(self, busy: bool) -> None:
         self.bridge.set_editable(not busy)
         self.busyChanged.emit(busy)
         if not busy:
-            self._settle.start()
+            self.follow_up.wake()
 
     def _classified(self) -> Analysis:
         analysis = self.state.analysis
@@ -336,7 +318,7 @@ class ReviewController(QObject):
             raise InputError("There are no classified cells yet.", "Press Analyse first.")
         return analysis
 
-    # ---- walking and clicking ------------------------------------------------------------------------------
+    # ---- walking -------------------------------------------------------------------------------------------
 
     def step(self, places: int) -> None:
         """Go to the next or the previous cell and look at it."""
@@ -345,163 +327,8 @@ class ReviewController(QObject):
             self.state.selected = uid
             self.bridge.look_at(uid)
 
-    def _on_clicked(self, where: Any) -> None:
-        uid, (y, x) = where
-        if self._adding:
-            self.add_cell(y, x)
-        elif uid is not None:
-            self.state.selected = uid
-
-    def _on_selected(self, uid: str | None) -> None:
-        if self.comparison is not None and self.comparison[0] != uid:
-            self.comparison = None
-        self._settle.start()
-
-    # ---- edits of masks ------------------------------------------------------------------------------------
-
-    def set_adding(self, adding: bool) -> None:
-        """Whether the next clicks add cells."""
-        self._adding = adding
-
-    def add_cell(self, y: float, x: float) -> None:
-        """Add a round cell at a point (level-0 pixels)."""
-        from napari_aml.viewer.edits import added
-
-        self._edit(lambda cells: added(cells, y, x, self._fresh()))
-
-    def delete_selected(self) -> None:
-        """Delete the selected cell."""
-        from napari_aml.viewer.edits import deleted
-
-        label = self._selected_label()
-        after = self.state.neighbour(1)
-        self._edit(lambda cells: deleted(cells, label))
-        self.state.selected = after if self.state.row(after) is not None else self.state.neighbour(1)
-
-    def split_selected(self) -> None:
-        """Split the selected cell in two."""
-        from napari_aml.viewer.edits import split
-
-        label = self._selected_label()
-        self._edit(lambda cells: split(cells, label, self._fresh()))
-
-    def undo(self) -> None:
-        """Undo the last edit."""
-        if not self.busy:
-            self.undo_stack.undo()
-
-    def redo(self) -> None:
-        """Do the last undone edit again."""
-        if not self.busy:
-            self.undo_stack.redo()
-
-    def _on_painted(self, box: Any) -> None:
-        from napari_aml.viewer.edits import painted
-
-        layer = self.bridge.layer("cells")
-        self._edit(lambda cells: painted(cells, lambda b: layer.data[b[0] : b[2], b[1] : b[3]], box, self._fresh()))
-
-    def _edit(self, make: Callable[[Any], MaskEdit | None]) -> None:
-        try:
-            if self.state.analysis is None:
-                return
-            if self.busy:
-                raise InputError("Masks cannot be changed while a job runs.", "Wait for it or press Cancel.")
-            edit = make(self.state.analysis.cells)
-        except AmlError as error:
-            self.failed.emit(error)
-            self.bridge.redraw()
-            return
-        if edit is not None:
-            self.undo_stack.push(MaskCommand(self.state, edit, self._after_edit))
-
-    def _after_edit(self, what: RowsChanged) -> None:
-        self._top_label = max(self._top_label, self.state.analysis.cells.masks.next_label - 1)
+    def _on_edited(self, what: RowsChanged) -> None:
         self._keep()
-        self._settle.start()
-
-    def _fresh(self) -> int:
-        """Return a label that no cell of this picture ever had, so that no uid stands for two cells."""
-        return max(self._top_label + 1, self.state.analysis.cells.masks.next_label)
-
-    def _selected_label(self) -> int:
-        row = self.state.row(self.state.selected)
-        if row is None:
-            raise InputError("No cell is chosen.", "Click one first.")
-        return int(self.state.analysis.cells.table["label"].iloc[row])
-
-    # ---- small jobs: touched cells anew, the runner-up's heatmap ---------------------------------------------
-
-    def _classify_pending(self) -> None:
-        """Classify what is pending; when nothing is, explain the runner-up of the selected cell."""
-        analysis = self.state.analysis
-        if self.busy or self._small is not None or analysis is None or analysis.predictions is None:
-            return
-        if analysis.bundle is None:
-            return
-        if not self.state.pending:
-            self._compare()
-            return
-        uids = [uid for uid in analysis.cells.table["uid"].tolist() if uid in self.state.pending]
-        rows = [self.state.row(uid) for uid in uids]
-        cam = self.state.method if analysis.heatmaps is not None else None
-
-        def take(out: Any) -> None:
-            self.state.fill(uids, *out)
-            if self.state.selected in uids:
-                self.comparison = None
-
-        self._run_small(rows, cam, _target(self.state.target), take)
-
-    def _compare(self) -> None:
-        """Explain the selected cell's runner-up (or, when that is shown, its predicted class) beside the map."""
-        state, analysis = self.state, self.state.analysis
-        uid, row = state.selected, state.row(state.selected)
-        if row is None or analysis.heatmaps is None or (self.comparison is not None and self.comparison[0] == uid):
-            return
-        shown = int(analysis.heatmaps.target[row])
-        best = int(analysis.predictions.probabilities[row].argmax())
-        other = int(analysis.predictions.runner_up[row]) if shown == best else best
-
-        def take(out: Any) -> None:
-            self.comparison = (uid, out[1])
-            self.compared.emit()
-
-        self._run_small([row], state.method, [other], take)
-
-    def _run_small(self, rows: list[int], cam: str | None, target: Any, then: Callable[[Any], None]) -> None:
-        analysis, device, stage = self.state.analysis, self.settings.device, self.state.stage
-
-        def steps() -> Steps[Any]:
-            from napari_aml.explain import classify_and_explain_steps
-
-            return classify_and_explain_steps(
-                analysis.slide, analysis.cells, analysis.bundle, device, cam, stage, target, rows=rows
-            )
-
-        job = self._small = Job(steps, self)
-
-        def ended() -> None:
-            self._small = None
-            job.deleteLater()
-            self._settle.start()
-
-        def still(out: Any) -> None:
-            # Meanwhile the cells may have been edited again or another picture chosen.
-            if self.state.analysis is not None and self.state.analysis.slide is analysis.slide:
-                then(out)
-
-        job.returned.connect(still)
-        job.failed.connect(self._on_small_failed)
-        job.ended.connect(ended)
-        job.start()
-
-    def _on_small_failed(self, error: Exception) -> None:
-        self.state.pending = frozenset()  # neither is tried again and again
-        self.comparison = (self.state.selected, None)
-        self.failed.emit(error)
-
-
-def _target(target: str) -> str | None:
-    """Return the state's target in the words of the heatmap engine."""
-    return {PREDICTED: None, RUNNER_UP: "runner_up"}.get(target, target)
+        if self.state.selected in what.uids:
+            self.follow_up.forget()
+        self.follow_up.wake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from napari_aml.ui.inspector import CellInspector
 from napari_aml.ui.jobs import JobBar, in_words
 from napari_aml.ui.model_panel import ModelPanel
 from napari_aml.ui.state import ReviewState
+from napari_aml.viewer import words
 from napari_aml.viewer.controller import ReviewController
 from napari_aml.viewer.keys import CellKeys
 from napari_aml.viewer.private import unwrap
@@ -65,7 +67,7 @@ class SmearReviewWidget(QWidget):
         self._build()
         self._live = QTimer(self, singleShot=True, interval=_LIVE_MS)
         self._live.timeout.connect(self._count)
-        self._keys = CellKeys(self.controller.step, self.controller.undo, self.controller.redo)
+        self._keys = CellKeys(self.controller.step, self.controller.editor.undo, self.controller.editor.redo)
         self._connect()
         self._read_settings()
         self._list_pictures()
@@ -114,11 +116,11 @@ class SmearReviewWidget(QWidget):
         form.measureRequested.connect(lambda: self._try(control.measure_pixel_size, self.picture()))
         self.save_button.clicked.connect(self._on_save)
         inspector.stepped.connect(control.step)
-        inspector.splitRequested.connect(lambda: self._try(control.split_selected))
-        inspector.deleteRequested.connect(lambda: self._try(control.delete_selected))
-        inspector.addToggled.connect(control.set_adding)
-        inspector.undoRequested.connect(control.undo)
-        inspector.redoRequested.connect(control.redo)
+        inspector.splitRequested.connect(lambda: self._try(control.editor.split_selected))
+        inspector.deleteRequested.connect(lambda: self._try(control.editor.delete_selected))
+        inspector.addToggled.connect(control.editor.set_adding)
+        inspector.undoRequested.connect(control.editor.undo)
+        inspector.redoRequested.connect(control.editor.redo)
         heat = self.heatmap_form
         heat.computeRequested.connect(lambda: self._try(control.explain, *heat.value()))
         heat.shownChanged.connect(lambda shown: control.bridge.show_only(heatmap=shown))
@@ -129,9 +131,9 @@ class SmearReviewWidget(QWidget):
         control.failed.connect(self.show_error)
         control.told.connect(self.show_message)
         control.busyChanged.connect(lambda _: self._enable())
-        control.compared.connect(self._inspect)
+        control.follow_up.compared.connect(self._inspect)
         control.measured.connect(self._on_measured)
-        stack = control.undo_stack
+        stack = control.editor.undo_stack
         stack.canUndoChanged.connect(inspector.undo_button.setEnabled)
         stack.canRedoChanged.connect(inspector.redo_button.setEnabled)
         inspector.undo_button.setEnabled(False)
@@ -195,7 +197,7 @@ class SmearReviewWidget(QWidget):
 
     def _may_replace(self) -> bool:
         """Ask before masks that were edited by hand are replaced."""
-        if self.controller.undo_stack.count() == 0:
+        if self.controller.editor.undo_stack.count() == 0:
             return True
         answer = QMessageBox.question(
             self, "Replace edited masks?",
@@ -294,27 +296,11 @@ class SmearReviewWidget(QWidget):
     def _inspect(self) -> None:
         from napari_aml.viewer.inspecting import cell_view
 
-        seen = self.controller.comparison
-        extra = seen[1] if seen is not None and seen[0] == self.state.selected else None
+        extra = self.controller.follow_up.comparison
         self.inspector.setValue(cell_view(self.state, extra) if self.state.selected else None)
 
     def _count(self) -> None:
-        analysis = self.state.analysis
-        if analysis is None:
-            self.differential.setValue(None, "No cells yet. Analyse a picture first.")
-            return
-        if analysis.predictions is None:
-            self.differential.setValue(None, f"{self.state.n_cells} cells, not classified yet.")
-            return
-        from napari_aml.review import blast_summary, differential
-
-        codes = [code for code in self.state.codes() if code]
-        table = differential(codes, classes=analysis.predictions.codes)
-        words = " ".join(blast_summary(table).sentences())
-        waiting = self.state.n_cells - len(codes)
-        if waiting:
-            words = f"{waiting} cells are still being classified. {words}"
-        self.differential.setValue(table, words)
+        self.differential.setValue(*words.count(self.state))
 
     def _enable(self) -> None:
         busy, analysis = self.controller.busy, self.state.analysis
@@ -364,22 +350,10 @@ class SmearReviewWidget(QWidget):
         )
 
     def _say_pixel_size(self) -> None:
-        given, analysis = self.form.value().pixel_size_um, self.state.analysis
-        if analysis is not None:
-            size = analysis.slide.pixel_size
-            self.form.setPixelNote(f"The results rest on {size}." + (f" {size.detail}." if size.detail else ""))
-            return
-        if given:
-            self.form.setPixelNote("As given here.")
-            return
-        try:
-            size = self.controller.slide(self.picture()).pixel_size
-        except AmlError:
-            self.form.setPixelNote("")
-            return
-        self.form.setPixelNote(
-            str(size) if size.um is not None else "The picture does not say it: it will be measured from the red cells."
-        )
+        of_picture = None
+        with contextlib.suppress(AmlError):
+            of_picture = self.controller.slide(self.picture()).pixel_size
+        self.form.setPixelNote(words.pixel_size(self.state, self.form.value().pixel_size_um, of_picture))
 
     # ---- models --------------------------------------------------------------------------------------------
 

@@ -161,7 +161,7 @@ def _separate_parts(
     from scipy import ndimage as ndi
 
     for label in sorted(touched):
-        parts, n = ndi.label(labels == label, structure=np.ones((3, 3), int))
+        parts, n = ndi.label(labels == label)  # by edges: a thin slanted cut does cut
         if n < 2:
             continue
         sizes = np.bincount(parts.ravel(), minlength=n + 1)

@@ -1,0 +1,41 @@
+"""What the dock says in words: the differential's summary, where the pixel size came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_aml.slides import PixelSize
+    from napari_aml.ui.state import ReviewState
+
+
+def count(state: ReviewState) -> tuple[pd.DataFrame | None, str]:
+    """Return the differential of the cells classified so far, and what it says in words."""
+    analysis = state.analysis
+    if analysis is None:
+        return None, "No cells yet. Analyse a picture first."
+    if analysis.predictions is None:
+        return None, f"{state.n_cells} cells, not classified yet."
+    from napari_aml.review import blast_summary, differential
+
+    codes = [code for code in state.codes() if code]
+    table = differential(codes, classes=analysis.predictions.codes)
+    words = " ".join(blast_summary(table).sentences())
+    waiting = state.n_cells - len(codes)
+    return table, f"{waiting} cells are still being classified. {words}" if waiting else words
+
+
+def pixel_size(state: ReviewState, given: float | None, of_picture: PixelSize | None) -> str:
+    """Say which pixel size holds: that of the results, one that was given, or what the picture says."""
+    if state.analysis is not None:
+        size = state.analysis.slide.pixel_size
+        return f"The results rest on {size}." + (f" {size.detail.capitalize()}." if size.detail else "")
+    if given:
+        return "As given here."
+    if of_picture is None:
+        return ""
+    if of_picture.um is None:
+        return "The picture does not say it: it will be measured from the red cells."
+    return str(of_picture)
