@@ -6,11 +6,13 @@ import copy
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
 from napari_aml.errors import NotASmearError, SlideReadError
 from napari_aml.slides import ArraySlide, PixelSize, open_slide
+from napari_aml.taxonomy import cell_class
 from napari_aml.viewer import picture_layers
 from napari_aml.viewer.picture_layers import KEY, slide_from_layer, slide_layer
 from napari_aml.viewer.readers import get_picture_reader, get_results_reader
@@ -150,20 +152,17 @@ class TestReaders:
         viewer = ViewerModel()
         for data in get_results_reader(str(results))(str(results)):
             viewer.add_layer(Layer.create(*data))
-        assert [layer.name for layer in viewer.layers] == ["overlay", "nuclei", "classes", "cells"]
-        cells, classes = viewer.layers["cells"], viewer.layers["classes"]
+        assert [layer.name for layer in viewer.layers] == ["overlay", "nuclei", "cells"]
+        cells = viewer.layers["cells"]
         assert set(np.unique(cells.data)) == {0, 1, 3}
         for layer in viewer.layers:
             world = layer.data_to_world(layer.extent.data[1])
             assert np.allclose(world, [47.9, 63.9], atol=0.1), f"{layer.name} lies elsewhere"
         row = cells.features.set_index("index").loc[3]
         assert row["class"] == "LYT"
-        assert "LYT" in cells.get_status((30.5, 40.5), world=True)["value"] or row["label"] == 3
-        from napari_aml.viewer.layers import VALUE_OF_CODE
-
-        assert classes.data[60, 70] == VALUE_OF_CODE["NGS"]
-        assert classes.data[310, 410] == VALUE_OF_CODE["LYT"]
-        assert classes.data[0, 0] == 0
+        for label, code in ((1, "NGS"), (3, "LYT")):
+            assert np.allclose(cells.get_color(label)[:3], to_rgb(cell_class(code).colour), atol=1 / 255)
+        assert "class: LYT" in cells.get_status((33.0, 43.0), world=True)["value"]
 
     def test_large_results_are_shown_by_tiles(self, results, monkeypatch):
         at_once = {keywords["name"]: data for data, keywords, _ in get_results_reader(str(results))(str(results))}

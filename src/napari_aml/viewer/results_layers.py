@@ -13,6 +13,7 @@ from napari_aml.errors import SlideReadError
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from napari.utils.colormaps import DirectLabelColormap
 
     from napari_aml.viewer.picture_layers import LayerData
 
@@ -53,7 +54,7 @@ def result_layers(folder: Path, prefix: str = "", visible: bool = True) -> list[
     SlideReadError
         A file is damaged or does not fit the others.
     """
-    from napari_aml.viewer.layers import class_colormap, heat_colormap, outline_colormap
+    from napari_aml.viewer.layers import heat_colormap
 
     labels = _read_tiff(folder / "labels.tif")
     table = _read_table(folder / "cells.csv")
@@ -74,10 +75,9 @@ def result_layers(folder: Path, prefix: str = "", visible: bool = True) -> list[
     if (folder / "nuclei.tif").is_file():
         nuclei = _read_tiff(folder / "nuclei.tif", shape)
         layers.append((nuclei, {"name": f"{prefix}nuclei", "visible": False} | place | many, "labels"))
+    keywords = {"name": f"{prefix}cells", "features": table, "visible": visible, "opacity": 0.35}
     if "class" in table:
-        keywords = {"name": f"{prefix}classes", "colormap": class_colormap(), "visible": visible, "opacity": 0.4}
-        layers.append((_classes(labels, table), keywords | place | many, "labels"))
-    keywords = {"name": f"{prefix}cells", "colormap": outline_colormap(), "features": table, "visible": visible}
+        keywords["colormap"] = _class_colours(table)
     layers.append((labels, keywords | place | many, "labels"))
     return layers
 
@@ -153,22 +153,15 @@ def _pixel_size(folder: Path) -> float | None:
     return float(um) if isinstance(um, int | float) and um > 0 else None
 
 
-def _classes(labels: Any, table: pd.DataFrame) -> Any:
-    """Paint each cell in the value of its class."""
-    import numpy as np
+def _class_colours(table: pd.DataFrame) -> DirectLabelColormap:
+    """Return a colour map that gives each cell the constant colour of its class."""
+    from napari.utils.colormaps import DirectLabelColormap
 
-    from napari_aml.viewer.layers import class_value
+    from napari_aml.taxonomy import cell_class
 
-    top = max(int(table["label"].max()) if len(table) else 0, 0)
-    values = np.zeros(top + 1, np.uint8)
-    values[table["label"].to_numpy(int)] = [class_value(str(code)) for code in table["class"].fillna("")]
-
-    def paint(block: np.ndarray) -> np.ndarray:
-        return values[np.clip(block, 0, top)]
-
-    if isinstance(labels, list):
-        return [level.map_blocks(paint, dtype=np.uint8) for level in labels]
-    return paint(labels)
+    said = zip(table["label"].astype(int), table["class"].fillna("").astype(str), strict=True)
+    colours: dict[int | None, str] = {label: cell_class(code).colour for label, code in said}
+    return DirectLabelColormap(color_dict={0: "transparent", None: cell_class("UNK").colour} | colours)
 
 
 def _greatest(raster: Any) -> float:
