@@ -38,7 +38,7 @@ def write_timm(folder, **changes):
     save_file(random_state("test_convnext", 3), folder / "model.safetensors")
     config = {
         "architecture": "test_convnext", "num_classes": 3,
-        "pretrained_cfg": {"input_size": [3, 160, 160], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "license": "mit"},
+        "pretrained_cfg": {"input_size": [3, 160, 160], "mean": [0.5] * 3, "std": [0.5] * 3, "license": "mit"},
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config | changes))
 
