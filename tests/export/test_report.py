@@ -106,6 +106,11 @@ def test_what_a_reader_must_know_is_said(page, analysis):
         assert text in page.text, text
 
 
+def test_cells_of_an_impossible_size_are_a_warning(tmp_path, analysis):
+    analysis.cells.table["area_um2"] /= 10
+    assert "Half of the cells are smaller than 3.5 µm" in read(write_results(analysis, tmp_path / "small"))[1].text
+
+
 def test_it_never_gives_a_diagnosis(page):
     assert not re.search(r"\b(AML|leukaemia is|diagnosis|diagnosed|positive for|negative for)\b", page.text)
 

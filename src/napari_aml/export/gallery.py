@@ -145,7 +145,7 @@ def blend(crop: np.ndarray, raw: np.ndarray, strongest: float) -> np.ndarray:
     # Enlarged before it is cut at 0: the other way round bends the map's zero line.
     large = cv2.resize(np.asarray(raw, np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
     value = np.clip(large / strongest, 0, 1)
-    opacity = (0.8 * value**0.5)[..., None]
+    opacity = (0.85 * value**0.7)[..., None]
     grey = crop.mean(2, keepdims=True)
     return (grey * (1 - opacity) + colours(value) * opacity).round().astype(np.uint8)
 

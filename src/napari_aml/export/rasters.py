@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,9 +59,9 @@ class TileIndex:
         return self._rows.get((y // self._side, x // self._side), [])
 
 
-def label_tiles(masks: CellMasks, part: Part) -> TileSource:
-    """Return a source of int32 label tiles of whole cells or of nuclei."""
-    labels = list(masks)
+def label_tiles(masks: CellMasks, part: Part, labels: Sequence[int] | None = None) -> TileSource:
+    """Return a source of int32 label tiles of whole cells or of nuclei; of some labels, or of all."""
+    labels = list(masks) if labels is None else list(labels)
     index = TileIndex(np.array([masks.boxes[label] for label in labels]).reshape(-1, 4))
 
     def tile(y: int, x: int, h: int, w: int) -> np.ndarray:

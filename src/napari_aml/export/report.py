@@ -31,6 +31,8 @@ _MOST_DOUBTFUL = 24
 _MOST_OUTLINES, _MOST_TAGS = 1500, 250
 # A manual differential counts 100 to 200 leukocytes; below that the intervals are too wide to read much from them.
 _FEW_LEUKOCYTES = 100
+# Median diameters in µm between which a picture of white cells is believed: a small lymphocyte to a large monocyte.
+_DIAMETERS = (6.0, 25.0)
 
 
 @dataclass(frozen=True)
@@ -140,13 +142,18 @@ def _facts(analysis: Analysis, table: pd.DataFrame, counts: pd.DataFrame | None)
     height, width = slide.shape
     where = {"file": "from the file", "person": "given by a person", "red cells": "measured from the red cells"}
     um = "unknown" if size.um is None else f"{size.um:.4f} µm/px, {where.get(size.source, size.source)}"
-    facts = [("Slide", slide.slide_id), ("Picture", f"{width:,} × {height:,} px".replace(",", " ")), ("Pixel size", um)]
+    facts = [("Slide", slide.slide_id), ("Picture", f"{_thousands(width)} × {_thousands(height)} px")]
+    facts.append(("Pixel size", um))
     if size.um is not None:
         facts.append(("Area", _area(height * size.um, width * size.um)))
-    facts.append(("Nucleated cells", str(len(table))))
+    facts.append(("Nucleated cells", _thousands(len(table))))
     if counts is not None:
-        facts.append(("Leukocytes counted", str(_row(counts, "LEUKOCYTES")["count"])))
+        facts.append(("Leukocytes counted", _thousands(_row(counts, "LEUKOCYTES")["count"])))
     return facts
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}".replace(",", "\u202f")
 
 
 def _area(height_um: float, width_um: float) -> str:
@@ -168,6 +175,13 @@ def _warnings(
 ) -> list[str]:
     """Return what a reader must know before believing a number."""
     out = [str(w) for w in told.get("warnings") or []]
+    if len(table):
+        diameter = 2 * math.sqrt(float(table["area_um2"].median()) / math.pi)
+        if not _DIAMETERS[0] <= diameter <= _DIAMETERS[1]:
+            out.append(
+                f"Half of the cells are {'smaller' if diameter < _DIAMETERS[0] else 'larger'} than {diameter:.1f} µm "
+                "across, which white cells are not: the pixel size is probably wrong, and with it all that follows."
+            )
     cut = int(table["touches_border"].sum()) if len(table) else 0
     if cut:
         out.append(
@@ -175,6 +189,12 @@ def _warnings(
         )
     if counts is None:
         return out
+    doubtful = _count_doubtful(table, settings)
+    if doubtful > 0.1 * len(table):
+        out.append(
+            f"The model is unsure of {doubtful} of {len(table)} cells (probability below "
+            f"{max(DOUBTFUL, settings.least_probability):.2f}); they are shown under “Doubtful cells”."
+        )
     white = int(_row(counts, "LEUKOCYTES")["count"])
     if len(table) and white < _FEW_LEUKOCYTES:
         out.append(
@@ -219,8 +239,8 @@ def _picture(
         "dots": [] if outlines else _dots(table, scale),
         "outlines": outlines,
         "tags": len(table) <= _MOST_TAGS,
-        "stroke": max(size) / 700,
-        "font": max(size) / 75,
+        # So many units of the picture make one pixel of a screen, whatever its shape: see .picture in report.css.
+        "unit": max(size[0] / 1050, size[1] / 900),
     }
 
 

@@ -112,14 +112,14 @@ def _share(steps: Steps[Result], start: int, end: int) -> Generator[Progress, No
 def _rasters(analysis: Analysis, folder: Path, cam: bool) -> Generator[Progress, None, None]:
     """Write labels.tif, nuclei.tif and cam.tif."""
     slide, masks = analysis.slide, analysis.cells.masks
-    um = slide.pixel_size.um
+    um, labels = slide.pixel_size.um, analysis.cells.table["label"].to_numpy()
     what = "Integer labels of {}, ids as in cells.csv, 0 = background."
     jobs: list[tuple[str, Any, type[np.generic], str]] = [
-        ("labels.tif", label_tiles(masks, "cell"), np.int32, what.format("whole nucleated cells")),
-        ("nuclei.tif", label_tiles(masks, "nucleus"), np.int32, what.format("nuclei")),
+        ("labels.tif", label_tiles(masks, "cell", labels), np.int32, what.format("whole nucleated cells")),
+        ("nuclei.tif", label_tiles(masks, "nucleus", labels), np.int32, what.format("nuclei")),
     ]
     if cam and analysis.heatmaps is not None:
-        maps, labels = analysis.heatmaps, analysis.cells.table["label"].to_numpy()
+        maps = analysis.heatmaps
         said = f"Composite heatmap ({maps.method}, stage {maps.stage}), raw evidence, 0 where there is none."
         jobs.append(("cam.tif", heatmap_tiles(maps, masks, labels), np.float32, said))
     for i, (name, source, dtype, said) in enumerate(jobs):
