@@ -122,8 +122,11 @@ def test_only_a_persons_painting_is_announced(scene, analysis):
 def test_the_selected_cell_is_framed_and_gets_the_brush(scene, analysis):
     viewer, state, bridge = scene
     state.selected = analysis.cells.table["uid"].iloc[3]
-    frame = bridge.layer("names").border_color
-    assert frame[3, 3] == 1 and (np.delete(frame, 3, axis=0)[:, 3] == 0).all()
+    names = bridge.layer("names")
+    assert names.border_color[-1, 3] == 1 and (names.border_color[:-1, 3] == 0).all()
+    box = analysis.cells.table[["y0", "x0", "y1", "x1"]].to_numpy()[3]
+    np.testing.assert_allclose(names.data[-1], (box[:2] + box[2:] - 1) / 2)
+    assert names.size[-1] > (box[2:] - box[:2]).max() and list(names.text.values[:-1]) == list(state.codes())
     assert bridge.layer("cells").selected_label == 4
     bridge.look_at(state.selected)
     wanted = bridge.layer("cells").data_to_world(analysis.cells.table[["y", "x"]].to_numpy()[3])

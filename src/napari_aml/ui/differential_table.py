@@ -66,6 +66,8 @@ class DifferentialModel(QAbstractTableModel):
             return QColor(cell_class(row["code"]).colour)
         if role == Qt.ItemDataRole.TextAlignmentRole and column >= 2:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        if role == Qt.ItemDataRole.ForegroundRole and row["count"] == 0:
+            return QColor(128, 128, 128)
         if role == Qt.ItemDataRole.FontRole and is_sum:
             font = QFont()
             font.setBold(True)
@@ -79,9 +81,10 @@ class DifferentialModel(QAbstractTableModel):
     @staticmethod
     def _text(row: dict[str, Any], column: int, is_sum: bool) -> str:
         if column == 0:
-            return "" if is_sum else str(row["code"])
+            # A sum's name runs over both columns.
+            return str(row["name"]) if is_sum else str(row["code"])
         if column == 1:
-            return str(row["name"])
+            return "" if is_sum else str(row["name"])
         if column == 2:
             return str(row["count"])
         numbers = [row["percent"]] if column == 3 else [row["low"], row["high"]]
@@ -105,9 +108,10 @@ class DifferentialView(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setShowGrid(False)
-        self.table.setAlternatingRowColors(True)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
+        header.resizeSection(0, 56)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(24)
         layout = QVBoxLayout(self)
@@ -118,4 +122,8 @@ class DifferentialView(QWidget):
     def setValue(self, table: pd.DataFrame | None, summary: str) -> None:
         """Show a differential and the words that go with it."""
         self.model.setValue(table)
+        self.table.clearSpans()
+        for i, row in enumerate(self.model.value()):
+            if row["role"] == "sum":
+                self.table.setSpan(i, 0, 1, 2)
         self.summary.setText(summary)

@@ -67,6 +67,7 @@ class AnalysisForm(QWidget):
         spin.setSuffix(" µm/px")
         self.pixel_note = Label(value="")
         self.pixel_note.native.setWordWrap(True)
+        self.pixel_note.native.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.measure = PushButton(text="Measure from red cells")
         self.segmenter = ComboBox(label="Segmentation", choices=tuple(segmenters), value=segmenters[0])
         self.cam = ComboBox(label="Heatmap", choices=(*CAM_METHODS, NO_CAM), value="gradcam")

@@ -158,6 +158,10 @@ class CellInspector(QWidget):
             grid.addWidget(title, 0, i)
             grid.addWidget(picture, 1, i)
             note.setWordWrap(True)
+            note.setToolTip(
+                "Share of the positive evidence inside nucleus and cell over their share of the crop's area: "
+                "1 = no better than spread evenly. Much below 1: the model looked at something else."
+            )
             grid.addWidget(note, 2, i)
         for column in range(1 + _PANELS):
             grid.setColumnStretch(column, 1)

@@ -46,6 +46,7 @@ class ReviewController(QObject):
     told = Signal(str)
     busyChanged = Signal(bool)
     measured = Signal(object)
+    finished = Signal()
 
     def __init__(self, viewer: ViewerModel, bar: JobBar, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -290,6 +291,8 @@ class ReviewController(QObject):
         self._take(analysis)
         n = len(analysis.cells)
         self.told.emit(f"{n} cell{'' if n == 1 else 's'} found." if n else "No cells found in this picture.")
+        if n:
+            self.finished.emit()
 
     def _take(self, analysis: Analysis | None) -> None:
         """Show an analysis that is complete."""

@@ -130,6 +130,7 @@ class SmearReviewWidget(QWidget):
         self.models.folderChosen.connect(lambda folder: self._try(self._open_model, folder))
         control.failed.connect(self.show_error)
         control.told.connect(self.show_message)
+        control.finished.connect(lambda: self.tabs.setCurrentIndex(1) if self.tabs.currentIndex() == 0 else None)
         control.busyChanged.connect(lambda _: self._enable())
         control.follow_up.compared.connect(self._inspect)
         control.measured.connect(self._on_measured)

@@ -108,7 +108,8 @@ def _one(heatmaps: Heatmaps, row: int, codes: tuple[str, ...], state: ReviewStat
     if not bool(heatmaps.has_evidence[row]):
         return Evidence(title, heatmaps.maps[row], "no positive evidence")
     nucleus, whole = float(heatmaps.in_nucleus[row]), float(heatmaps.in_cell[row])
-    notes = [f"{where} {value:.1f}x" for where, value in (("nucleus", nucleus), ("cell", whole)) if np.isfinite(value)]
+    shares = (("nucleus", nucleus), ("cell", whole))
+    notes = [f"in {where} {value:.1f}×" for where, value in shares if np.isfinite(value)]
     return Evidence(title, heatmaps.maps[row], ", ".join(notes))
 
 

@@ -116,7 +116,8 @@ def make_names(image: Layer) -> Points:
     layer = Points(
         np.zeros((0, 2)), ndim=2, name=NAMES, symbol="square", size=1, face_color="transparent",
         border_color="transparent", border_width=0.015, border_width_is_relative=True,
-        features={"code": np.zeros(0, object)}, text={"string": "{code}", "size": 9, "color": "black"},
+        features={"code": np.zeros(0, object)},
+        text={"string": "{code}", "size": 9, "color": OUTLINE, "anchor": "center"},
         **placement(image),
     )  # fmt: skip
     layer.editable = False

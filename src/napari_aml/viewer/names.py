@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: More names than this on one picture can neither be read nor drawn quickly; then only the selected cell has one.
 MOST_NAMES = 400
+#: How far above a cell its name stands, µm.
+NAME_UM = 1.2
 
 
 def sides(state: ReviewState, rows: np.ndarray) -> np.ndarray:
@@ -25,24 +27,26 @@ def sides(state: ReviewState, rows: np.ndarray) -> np.ndarray:
 
 
 def write_names(layer: Points, state: ReviewState) -> None:
-    """Write the codes of all cells (or of the selected one) and frame the selected cell."""
+    """Write the code of each cell (or of the selected one) above it; the last point is the frame.
+
+    A name that would stand outside the picture moves into it, so that it is read on the stain's pale background.
+    """
     rows = _named(state)
-    squares = sides(state, rows)
-    corners = state.analysis.cells.table[["y0", "x0", "y1", "x1"]].to_numpy(float)[rows]
-    layer.data = (corners[:, :2] + corners[:, 2:] - 1) / 2
-    layer.features = {"code": state.codes()[rows]}
-    layer.size = squares if len(squares) else 1
-    layer.text.anchor = "center"
-    layer.text.translation = np.array([-0.6 * float(np.median(squares)), 0.0]) if len(squares) else np.zeros(2)
-    _frame(layer, state, rows)
+    table = state.analysis.cells.table
+    corners = table[["y0", "x0", "y1", "x1"]].to_numpy(float)[rows]
+    above = np.maximum(corners[:, 0] - NAME_UM / state.analysis.cells.pixel_size_um, 0)
+    names = np.stack([above, (corners[:, 1] + corners[:, 3] - 1) / 2], 1)
+    _write(layer, state, names, state.codes()[rows])
 
 
 def frame_selected(layer: Points, state: ReviewState) -> None:
     """Move the frame to the selected cell."""
     if state.n_cells > MOST_NAMES:
         write_names(layer, state)
-    else:
-        _frame(layer, state, _named(state))
+        return
+    n = state.n_cells
+    if len(layer.data) >= n:
+        _write(layer, state, np.asarray(layer.data)[:n], layer.features["code"].to_numpy()[:n])
 
 
 def _named(state: ReviewState) -> np.ndarray:
@@ -52,13 +56,20 @@ def _named(state: ReviewState) -> np.ndarray:
     return np.zeros(0, int) if row is None else np.array([row])
 
 
-def _frame(layer: Points, state: ReviewState, rows: np.ndarray) -> None:
+def _write(layer: Points, state: ReviewState, names: np.ndarray, codes: np.ndarray) -> None:
+    """Write names and, where a cell is selected, its frame after them."""
     from napari.utils.colormaps.standardize_color import transform_color
 
-    colours = np.zeros((len(rows), 4))
-    chosen = state.row(state.selected)
-    if chosen is not None:
-        colours[rows == chosen] = transform_color(SELECTED)[0]
-    if len(rows):
-        layer.border_color = colours
+    size, colours = np.ones(len(names)), np.zeros((len(names), 4))
+    row = state.row(state.selected)
+    if row is not None:
+        y0, x0, y1, x1 = state.analysis.cells.table[["y0", "x0", "y1", "x1"]].to_numpy(float)[row]
+        names = np.concatenate([names, [[(y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2]]])
+        codes = np.append(codes.astype(object), "")
+        size = np.append(size, sides(state, np.array([row])))
+        colours = np.concatenate([colours, transform_color(SELECTED)])
+    layer.data = names
+    layer.features = {"code": codes}
+    if len(names):
+        layer.size, layer.border_color = size, colours
     layer.selected_data = set()

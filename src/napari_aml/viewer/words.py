@@ -35,7 +35,7 @@ def pixel_size(state: ReviewState, given: float | None, of_picture: PixelSize | 
     if given:
         return "As given here."
     if of_picture is None:
-        return ""
+        return "Open a smear: File > Open, or File > Open Sample > AML smear review."
     if of_picture.um is None:
         return "The picture does not say it: it will be measured from the red cells."
     return str(of_picture)
