@@ -75,22 +75,36 @@ def test_open_synthetic_slide(viewer):
     (layer,) = viewer.open_sample(PLUGIN, "synthetic_slide")
     assert layer.multiscale
     assert layer.data[0].shape == (20_000, 20_000, 3)
-    assert max(layer.data[-1].shape[:2]) <= 2048
+    assert max(layer.data[-1].shape[:2]) <= 4096
 
 
-def test_settings_come_from_the_preferences(viewer, npe2_plugins):
+def test_settings_come_from_the_preferences(npe2pm, plugin_settings):
     from napari.settings import get_plugin_settings
+    from npe2 import PluginManifest
 
     from napari_aml.viewer.settings import Settings, read_settings
 
+    assert read_settings() == Settings(), "without the plugin, the defaults"
+    npe2pm.register(PluginManifest.from_distribution(PLUGIN))
     assert read_settings() == Settings()
     stored = get_plugin_settings(PLUGIN)
-    stored.heatmap.method, stored.analysis.pixel_size_um = "none", 0.1
-    try:
-        assert read_settings().cam_method is None
-        assert read_settings().pixel_size_um == 0.1
-    finally:
-        stored.heatmap.method, stored.analysis.pixel_size_um = "gradcam", 0
+    stored.heatmap.method, stored.analysis.pixel_size_um, stored.analysis.model_folder = "none", 0.1, "models"
+    changed = read_settings()
+    assert changed.cam_method is None
+    assert changed.pixel_size_um == 0.1
+    assert str(changed.model_folder) == "models"
+    with pytest.raises(ValueError, match="gradcam"):
+        stored.heatmap.method = "no such method"
+
+
+def test_command_palette_offers_no_bare_readers(viewer, npe2_plugins):
+    from napari._app_model import get_app_model
+
+    menus = get_app_model().menus
+    commands = {item.command.id: item.command for item in menus.get_menu(menus.COMMAND_PALETTE_ID)}
+    for reader in ("read_picture", "read_results"):
+        assert commands[f"{PLUGIN}.{reader}"].enablement.eval({}) is False
+    assert commands[f"{PLUGIN}.analyse"].enablement is None
 
 
 @pytest.mark.parametrize("command", ["segment", "classify", "analyse"])

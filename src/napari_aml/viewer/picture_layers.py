@@ -28,7 +28,7 @@ KEY = "napari_aml"
 # A picture up to this many pixels is held in memory as one array; a larger one is drawn tile by tile.
 IN_MEMORY_PIXELS = 1 << 25
 # The coarsest level that is shown is at most this high and wide.
-OVERVIEW_PX = 2048
+OVERVIEW_PX = 4096
 _STEP = 4
 _CHUNK = 1024
 
