@@ -74,7 +74,7 @@ def test_provenance_names_hashes_and_versions_and_the_files_it_stands_beside(fol
 
 def test_no_output_holds_the_name_or_place_of_the_picture(tmp_path, analysis):
     slide = analysis.slide
-    slide.path = Path("/home/someone/patients/Anna_Muster_1961-03-04.png")
+    slide.path = Path("/data/someone/patients/Anna_Muster_1961-03-04.png")
     slide.notes = (f"'{slide.name}' has an alpha channel.", f"read from {slide.path}")
     analysis.provenance["warnings"] = list(slide.notes)
     analysis.provenance["settings"]["source"] = slide.path

@@ -199,7 +199,7 @@ def _class_rows(listed: list[CellClass], counted: np.ndarray, said: np.ndarray) 
 def _sum_rows(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     out = []
     for code, (name, roles) in SUMS.items():
-        members = [r for r in rows if Role(r["role"]) in roles]
+        members = [r for r in rows if Role(str(r["role"])) in roles]
         sums = {key: sum(int(r[key]) for r in members) for key in ("count", "confirmed")}  # type: ignore[call-overload]
         out.append({"code": code, "name": name, "role": "sum", **sums})
     return out
