@@ -105,6 +105,7 @@ def summarise_card(card: dict[str, Any], bundle_id: str) -> str:
     """Return a card in words, a few lines of plain text."""
     lines = [
         bundle_id,
+        *([f"  {card['title']}"] if _text(card.get("title")) else []),
         f"  {card['backbone']}, {len(card['class_codes'])} classes: {', '.join(card['class_codes'])}",
         f"  crops of {card['crop_um']:g} µm at {card['crop_px']} px",
     ]

@@ -105,7 +105,8 @@ class Network:
 
         where = device.torch_device()
         self.device = device
-        self.model = model.eval().requires_grad_(False).to(where, memory_format=torch.channels_last)
+        # timm's networks share methods that torch's Module does not know.
+        self.model: Any = model.eval().requires_grad_(False).to(where).to(memory_format=torch.channels_last)
         shape = (1, 3, 1, 1)
         # (v / 255 - mean) / std in one multiplication and one addition.
         self._scale = torch.tensor([1 / (255 * s) for s in std], device=where).view(shape)

@@ -70,5 +70,5 @@ class Predictions:
     def concatenate(cls, parts: list[Predictions]) -> Predictions:
         """Join predictions of the same bundle, in order."""
         first = parts[0]
-        stacked = [np.concatenate([getattr(p, n) for p in parts]) for n in ("probabilities", "embedding", "ood")]
-        return cls(first.codes, *stacked, first.bundle_id)
+        stacked = {n: np.concatenate([getattr(p, n) for p in parts]) for n in ("probabilities", "embedding", "ood")}
+        return cls(codes=first.codes, bundle_id=first.bundle_id, **stacked)

@@ -84,7 +84,7 @@ def evidence_shares(maps: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np
     has_evidence
         bool (n,): whether the map has a positive value.
     """
-    has = (maps > 0).any((1, 2)) if len(maps) else np.zeros(0, bool)
+    has = np.asarray((maps > 0).any(axis=(1, 2)), bool)
     positive = np.maximum(upsample(maps, parts.shape[-1]), 0)
     total = positive.sum((1, 2))
     shares = []

@@ -96,7 +96,8 @@ def classify_and_explain_steps(
         while True:
             event = next(steps)
             if event.payload is not None:
-                batch, said, seen = event.payload
+                outcome: Any = event.payload
+                batch, said, seen = outcome
                 if seen is not None:
                     parts.append((batch, seen))
                 event = Progress(event.done, event.total, event.message, (chosen[batch], said, seen))

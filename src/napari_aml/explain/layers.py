@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_aml.errors import InputError
 
@@ -48,7 +48,8 @@ def choose_target(model: torch.nn.Module, stage: int = LAST) -> Target:
     InputError
         When the backbone has no such stage.
     """
-    ends = [str(entry["module"]) for entry in getattr(model, "feature_info", [])]
+    listed: Any = getattr(model, "feature_info", [])
+    ends = [str(entry["module"]) for entry in listed]
     modules = dict(model.named_modules())
     if not 0 <= stage <= LAST or not ends or any(end not in modules for end in ends):
         raise InputError(f"There is no stage {stage} to explain in a {type(model).__name__}.", "Stages are 0 to 3.")
@@ -59,13 +60,14 @@ def choose_target(model: torch.nn.Module, stage: int = LAST) -> Target:
     place = len(ends) - 1 - (LAST - stage)
     if place < 0:
         raise InputError(f"A {type(model).__name__} has no stage {stage} to explain.", "Choose a later stage.")
-    channels = int(model.feature_info[place]["num_chs"])
+    channels = int(listed[place]["num_chs"])
     return Target(ends[place], modules[ends[place]], lambda output: _channels_first(output, channels))
 
 
 def _tokens_to_grid(model: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     prefix = int(getattr(model, "num_prefix_tokens", 0))
-    height, width = model.patch_embed.grid_size
+    embedding: Any = model.patch_embed
+    height, width = embedding.grid_size
 
     def reshape(tokens: torch.Tensor) -> torch.Tensor:
         kept = tokens[:, prefix:]
