@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 
-RUNS = 7
+RUNS = 3
 
 ONE = """
 import sys, time

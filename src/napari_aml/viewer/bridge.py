@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_aml.ui.state import ReviewState, RowsChanged
 from napari_aml.viewer import layers as look
 from napari_aml.viewer.drawing import Box, draw_masks, is_field, pyramid, union
-from napari_aml.viewer.names import frame_selected, sides, write_names
+from napari_aml.viewer.names import MOST_NAMES, frame_selected, sides, write_names
 from napari_aml.viewer.private import painted_box, unwrap
 
 if TYPE_CHECKING:
@@ -237,9 +237,11 @@ class ReviewBridge:
             else:
                 self._recolour(rows)
             self._redraw_heat(rows, what)
-            if len(rows) <= _FEW or not self.state.pending:
+            if what.masks or (not self.state.pending and len(rows) > _FEW):
                 self._write_names()
                 self._write_features()
+            elif len(rows) <= _FEW:
+                self._write_some(rows)
         if what.masks or self.state.selected in what.uids:
             self._on_selected(self.state.selected)
 
@@ -324,6 +326,19 @@ class ReviewBridge:
             frame["class"] = self.state.codes()
             frame["probability"] = np.round(analysis.predictions.confidence, 2)
         layer.features = frame
+
+    def _write_some(self, rows: list[int]) -> None:
+        """Bring names and features of a few cells up to date without touching those of thousands of others."""
+        said, layer = self.state.analysis.predictions, self.layer(look.CELLS)
+        features = None if layer is None else layer.features
+        if said is not None and features is not None and "class" in features and len(features) == self.state.n_cells:
+            for row in rows:
+                features.at[row, "class"] = self.state.code(row)
+                features.at[row, "probability"] = round(float(said.probabilities[row].max()), 2)
+        elif said is not None:
+            self._write_features()
+        if self.state.n_cells <= MOST_NAMES or self.state.row(self.state.selected) in rows:
+            self._write_names()
 
     def _write_names(self) -> None:
         layer = self.layer(look.NAMES)
