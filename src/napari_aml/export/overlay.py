@@ -87,12 +87,12 @@ def _lines(canvas: np.ndarray, polygons: list[np.ndarray], colours: Sequence[str
 
 
 def _tag(pen: object, points: np.ndarray, code: str, colour: str, size: tuple[int, int]) -> None:
-    """Write a code on a plate above the top left of an outline, kept inside the picture."""
+    """Write a code on a plate above an outline, kept inside the picture."""
     width = float(np.ptp(points[:, 0]))
     font = _font(int(np.clip(width / 4, _LEAST_TEXT, _MOST_TEXT)))
     left, top, right, bottom = font.getbbox(code)
     w, h = right - left + 6, bottom - top + 5
-    x = float(np.clip(points[:, 0].min(), 0, max(0, size[0] - w)))
+    x = float(np.clip(points[:, 0].min() + (width - w) / 2, 0, max(0, size[0] - w)))
     y = float(points[:, 1].min()) - h - 2
     if y < 0:
         y = min(float(points[:, 1].max()) + 2, max(0, size[1] - h))

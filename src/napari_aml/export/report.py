@@ -265,10 +265,10 @@ def _mark(analysis: Analysis, table: pd.DataFrame, row: int, scale: float, has_c
         title += f": {code} {kind.name}, {float(table['probability'].iat[row]):.2f}"
     points = outline(analysis.cells.masks, label, scale)
     x, y = float(table["x"].iat[row]) * scale, float(table["y"].iat[row]) * scale
-    left, top = (points[:, 0].min(), points[:, 1].min()) if len(points) else (x, y)
+    middle, top = (np.ptp(points[:, 0]) / 2 + points[:, 0].min(), points[:, 1].min()) if len(points) else (x, y)
     target = f"cell-{label}" if has_card else f"class-{code or 'none'}"
     drawn = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
-    return Mark(label, code, colour, ink_on(colour), title, drawn, float(left), float(top), target)
+    return Mark(label, code, colour, ink_on(colour), title, drawn, float(middle), float(top), target)
 
 
 def _differential(counts: pd.DataFrame | None, settings: CountingSettings) -> dict[str, Any]:
