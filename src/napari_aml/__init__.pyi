@@ -23,8 +23,8 @@ RESEARCH_USE: str
 
 __all__ = [
     "CLASSES",
-    "Analysis",
     "AmlError",
+    "Analysis",
     "CellClass",
     "Cells",
     "FieldMasks",
