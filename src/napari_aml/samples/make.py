@@ -70,6 +70,8 @@ def _describe(path: Path) -> Any:
 
     # Read by hand: OpenCV's own reader fails on non-ASCII paths on Windows.
     picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise SystemExit(f"'{path}' is no picture: copy the data set again from its source")
     lab = cv2.cvtColor(cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2LAB).astype(float)
     yy, xx = np.mgrid[:64, :64] - 31.5
     ring = np.minimum(np.hypot(yy, xx) // 6.4, 4)

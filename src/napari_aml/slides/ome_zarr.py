@@ -26,7 +26,7 @@ def open_ome_zarr(path: Path) -> ArraySlide:
 
     try:
         group = zarr.open_group(str(path), mode="r")
-        attributes = dict(group.attrs)
+        attributes: dict[str, Any] = dict(group.attrs)
         # Version 0.5 moved everything under "ome".
         multiscale = attributes.get("ome", attributes)["multiscales"][0]
         axes = [axis if isinstance(axis, str) else axis["name"] for axis in multiscale["axes"]]

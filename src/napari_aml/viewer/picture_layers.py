@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from napari_aml.slides.pixel_size import PixelSize, to_um
 
 if TYPE_CHECKING:
+    import numpy as np
     from napari.layers import Image
 
     from napari_aml.slides.slide import Slide
@@ -76,7 +77,8 @@ def _coarser(slide: Slide) -> list[Any]:
     from napari_aml.progress import run
 
     last = slide.levels[-1]
-    side, found = max(last.height, last.width), []
+    side = max(last.height, last.width)
+    found: list[np.ndarray] = []
     while side > OVERVIEW_PX:
         side = math.ceil(side / _STEP)
         if not found:
@@ -117,15 +119,16 @@ def slide_layer(slide: Slide, name: str | None = None) -> LayerData:
 def layer_pixel_size(layer: Image) -> PixelSize | None:
     """Return the pixel size that a layer's scale says, or None where its units are pixels."""
     try:
-        um = [to_um(float(scale), f"{unit:~}") for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True)]
+        scales = zip(layer.scale[-2:], layer.units[-2:], strict=True)
+        y, x = (to_um(float(scale), f"{unit:~}") for scale, unit in scales)
     except (AttributeError, ValueError, TypeError):
         return None
-    if None in um or min(um) <= 0:
+    if y is None or x is None or y <= 0 or x <= 0:
         return None
     detail = "scale of the layer"
-    if max(um) > 1.02 * min(um):
-        detail += f"; its pixels are not square ({um[0]:.4g} x {um[1]:.4g} µm), their geometric mean was taken"
-    return PixelSize(math.sqrt(um[0] * um[1]), "person", detail)
+    if max(y, x) > 1.02 * min(y, x):
+        detail += f"; its pixels are not square ({y:.4g} x {x:.4g} µm), their geometric mean was taken"
+    return PixelSize(math.sqrt(y * x), "person", detail)
 
 
 def slide_from_layer(layer: Image) -> Slide:

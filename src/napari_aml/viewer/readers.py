@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from napari_aml.errors import AmlError
 
-if TYPE_CHECKING:
-    from napari_aml.viewer.picture_layers import LayerData
+#: What napari adds; ``[(None,)]`` tells it that the reader did its work and there is nothing to show.
+Layers = list[Any]
+Reader = Callable[[str], Layers]
 
-Reader = Callable[[str], "list[LayerData]"]
-
-#: What tells napari that a reader did its work and there is nothing to show.
-NOTHING: list[tuple[None]] = [(None,)]
+NOTHING: Layers = [(None,)]
 
 
 def get_picture_reader(path: str | list[str]) -> Reader | None:
@@ -25,7 +23,7 @@ def get_picture_reader(path: str | list[str]) -> Reader | None:
     return read_picture if known else None
 
 
-def read_picture(path: str) -> list[LayerData]:
+def read_picture(path: str) -> Layers:
     """Open a picture as one RGB layer, a pyramid as a multiscale one; µm per pixel as in `picture_layers`.
 
     A picture that cannot be read becomes a notification that says why and what to do, and no layer.
@@ -49,11 +47,11 @@ def get_results_reader(path: str | list[str]) -> Reader | None:
     return read_results
 
 
-def read_results(path: str) -> list[LayerData]:
+def read_results(path: str) -> Layers:
     """Open the results of one picture, or of all pictures in a folder of results."""
     from napari_aml.viewer.results_layers import result_folders, result_layers
 
-    layers: list[LayerData] = []
+    layers: Layers = []
     folders = result_folders(Path(path))
     for number, folder in enumerate(folders):
         try:

@@ -93,7 +93,7 @@ def _read_tiff(path: Path, shape: tuple[int, ...] | None = None) -> Any:
     try:
         with tifffile.TiffFile(path) as tif:
             found, size = tuple(tif.series[0].shape), tif.series[0].size
-            array = tif.asarray(maxworkers=2) if size <= _IN_MEMORY_PIXELS else None
+            array: Any = tif.asarray(maxworkers=2) if size <= _IN_MEMORY_PIXELS else None
         if array is None:
             array = _thinned_levels(path)
     except Exception as error:  # decoders raise dozens of types
