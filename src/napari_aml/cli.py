@@ -103,7 +103,7 @@ def _result_names(paths: list[Path]) -> list[str]:
     """Name each picture's results after its stem; a stem that stands twice gets a number."""
     names: list[str] = []
     for path in paths:
-        stem, name, n = path.name.split(".")[0] or path.name, "", 1
+        stem, n = path.stem, 1
         name = stem
         while name in names:
             n += 1
@@ -202,7 +202,7 @@ def demo(
         import subprocess
 
         typer.echo("Opening napari on the first of them …")
-        first = out / pictures[0].name.split(".")[0]
+        first = out / pictures[0].stem
         subprocess.run([sys.executable, "-m", "napari", "--plugin", "napari-aml", str(first)], check=False)
     elif window:
         typer.echo("There is no display here, so napari was not opened; the report.html files open in any browser.")
