@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_aml.cells.cropping import crops
+from napari_aml.cells.edit import CellsUpdate, update_cells
 from napari_aml.cells.masks import CellMasks
 from napari_aml.cells.protocol import FieldMasks, Segmenter, get_segmenter, register_segmenter, segmenter_names
 from napari_aml.cells.segment import segment, segment_steps
@@ -15,10 +16,17 @@ def _classical() -> Segmenter:
     return ClassicalSegmenter()
 
 
+def _unet() -> Segmenter:
+    from napari_aml.cells.unet import UNetSegmenter
+
+    return UNetSegmenter()
+
+
 register_segmenter("classical", _classical)
-register_segmenter("default", _classical)
+register_segmenter("unet", _unet)
+register_segmenter("default", _unet)
 
 __all__ = [
-    "COLUMNS", "CellMasks", "Cells", "FieldMasks", "Segmenter", "crops", "empty_table", "get_segmenter", "measure",
-    "register_segmenter", "segment", "segment_steps", "segmenter_names", "validate",
+    "COLUMNS", "CellMasks", "Cells", "CellsUpdate", "FieldMasks", "Segmenter", "crops", "empty_table", "get_segmenter", "measure",
+    "register_segmenter", "segment", "segment_steps", "segmenter_names", "update_cells", "validate",
 ]  # fmt: skip

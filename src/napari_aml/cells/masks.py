@@ -24,11 +24,17 @@ class CellMasks:
         label → (y0, x0, y1, x1), level-0 pixels, half-open.
     patches
         label → uint8 (y1 - y0, x1 - x0): 0 outside, 1 cell, 2 nucleus (which is cell, too).
+    last
+        The largest label ever used, so that the label of a deleted cell is never given to another.
     """
 
     shape: tuple[int, int]
     boxes: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
     patches: dict[int, np.ndarray] = field(default_factory=dict)
+    last: int = 0
+
+    def __post_init__(self) -> None:
+        self.last = max(self.last, max(self.boxes, default=0))
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -39,16 +45,24 @@ class CellMasks:
     @property
     def next_label(self) -> int:
         """The smallest label that was never used."""
-        return max(self.boxes, default=0) + 1
+        return self.last + 1
 
     def put(self, label: int, y0: int, x0: int, patch: np.ndarray) -> None:
         """Set the mask of a cell; `patch` uint8 (h, w) with 0, 1 or 2, its top left corner at (y0, x0)."""
+        self.last = max(self.last, label)
         self.boxes[label] = (y0, x0, y0 + patch.shape[0], x0 + patch.shape[1])
         self.patches[label] = np.ascontiguousarray(patch, np.uint8)
 
     def remove(self, label: int) -> None:
         """Forget a cell."""
         del self.boxes[label], self.patches[label]
+
+    def only(self, labels: Iterable[int]) -> CellMasks:
+        """Return the masks of some cells; the patches are shared."""
+        labels = list(labels)
+        return CellMasks(
+            self.shape, {k: self.boxes[k] for k in labels}, {k: self.patches[k] for k in labels}, self.last
+        )
 
     def inside(self, y: int, x: int, h: int, w: int) -> list[int]:
         """Return the labels whose boxes meet a region (level-0 pixels)."""

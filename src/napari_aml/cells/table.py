@@ -80,26 +80,43 @@ def measure(masks: CellMasks, slide_id: str, pixel_size_um: float, labels: list[
 
 
 def _row(masks: CellMasks, label: int, slide_id: str, um: float) -> dict[str, object]:
-    from skimage.measure import regionprops
-
     y0, x0, y1, x1 = masks.boxes[label]
     patch = masks.patches[label]
-    shape = regionprops((patch > 0).astype(np.uint8))[0]
-    area, nucleus = int((patch > 0).sum()), int((patch == 2).sum())
+    mask = patch > 0
+    ys, xs = np.nonzero(mask)
+    area, nucleus = len(ys), int((patch == 2).sum())
     return {
         "uid": f"{slide_id}-{label:06d}",
         "slide_id": slide_id,
         "label": label,
-        "y": y0 + shape.centroid[0],
-        "x": x0 + shape.centroid[1],
+        "y": y0 + ys.mean(),
+        "x": x0 + xs.mean(),
         "y0": y0, "x0": x0, "y1": y1, "x1": x1,
         "area_um2": area * um**2,
         "nucleus_area_um2": nucleus * um**2,
         "nc_ratio": nucleus / area,
-        "eccentricity": shape.eccentricity,
-        "solidity": shape.solidity,
+        "eccentricity": _eccentricity(ys, xs),
+        "solidity": _solidity(mask, area),
         "touches_border": y0 <= 0 or x0 <= 0 or y1 >= masks.shape[0] or x1 >= masks.shape[1],
     }  # fmt: skip
+
+
+def _eccentricity(ys: np.ndarray, xs: np.ndarray) -> float:
+    """Return the eccentricity of the ellipse with the same second moments (a pixel counts as a unit square)."""
+    vy, vx = ys.var() + 1 / 12, xs.var() + 1 / 12
+    cov = ((ys - ys.mean()) * (xs - xs.mean())).mean()
+    root = float(np.sqrt((vy - vx) ** 2 + 4 * cov**2))
+    return float(np.sqrt(max(0.0, 2 * root / (vy + vx + root))))
+
+
+def _solidity(mask: np.ndarray, area: int) -> float:
+    """Return the share of the convex hull that the mask fills."""
+    import cv2
+
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = cv2.convexHull(np.concatenate(contours))
+    filled = cv2.fillConvexPoly(np.zeros(mask.shape, np.uint8), hull, 1)
+    return min(1.0, area / max(1, int(filled.sum())))
 
 
 def validate(table: pd.DataFrame) -> pd.DataFrame:

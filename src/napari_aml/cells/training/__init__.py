@@ -1,0 +1,1 @@
+"""How the segmentation networks are trained; needed by nobody who only uses them."""

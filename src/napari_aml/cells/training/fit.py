@@ -1,0 +1,146 @@
+"""Train the segmentation networks.
+
+``python -m napari_aml.cells.training.fit --data DATA --out DIR`` runs the whole recipe: a first network from the
+hand-made BCCD masks, masks for the other sources with its help (`pseudo`), then the final network from all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from napari_aml.cells.training.model import Both, fold
+from napari_aml.cells.training.scenes import Scenes, Source
+
+#: How often each source is drawn.
+WEIGHTS = {"bccd": 0.35, "chula": 0.15, "lmu": 0.2, "pbc": 0.3}
+
+
+class _Stream(torch.utils.data.IterableDataset):
+    def __init__(self, scenes: Scenes, seed: int) -> None:
+        self.scenes, self.seed = scenes, seed
+
+    def __iter__(self):
+        rng = np.random.default_rng(self.seed)
+        while True:
+            rgb, cell, nucleus, distance, ignore = self.scenes.draw(rng)
+            yield rgb.transpose(2, 0, 1), cell.astype(np.float32), nucleus.astype(np.float32), distance, ~ignore
+
+
+def loss(fine: torch.Tensor, coarse: torch.Tensor, cell, nucleus, distance, known) -> torch.Tensor:
+    """Cross-entropy and soft Dice for cell and nucleus, absolute error of the distance, cross-entropy of the coarse map."""
+    w = known.float()
+
+    def both(logit: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        entropy = (F.binary_cross_entropy_with_logits(logit, truth, reduction="none") * w).sum() / w.sum()
+        p = torch.sigmoid(logit) * w
+        return entropy + 0.5 * (1 - (2 * (p * truth).sum() + 1) / (p.sum() + (truth * w).sum() + 1))
+
+    off = ((torch.sigmoid(fine[:, 2]) - distance).abs() * w * (1 + 3 * cell)).mean()
+    holds, sure = F.max_pool2d(nucleus[:, None] * w[:, None], 4), F.avg_pool2d(w[:, None], 4)
+    far = F.binary_cross_entropy_with_logits(coarse, holds, reduction="none", pos_weight=torch.tensor(3.0))
+    return both(fine[:, 0], cell) + both(fine[:, 1], nucleus) + 2 * off + (far * sure).mean()
+
+
+def train(
+    sources: dict[str, Source], minutes: float, out: Path, start: Path | None = None, rate: float = 3e-3,
+    batch: int = 16, seed: int = 0,
+) -> Both:
+    """Train on some sources for some minutes and return the averaged network.
+
+    Parameters
+    ----------
+    sources
+        Labelled pictures by name.
+    minutes
+        Wall time; the learning rate falls to nothing over it.
+    out
+        Where the state is written (``.pt``).
+    start
+        A state to begin with.
+    rate, batch, seed
+        Peak learning rate, pictures a step, seed.
+    """
+    torch.manual_seed(seed)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    model, mean = Both(), Both()
+    if start is not None:
+        model.load_state_dict(torch.load(start, weights_only=True))
+    mean.load_state_dict(model.state_dict())
+    model = model.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-3)
+    stream = iter(torch.utils.data.DataLoader(_Stream(Scenes(sources, WEIGHTS), seed), batch_size=batch))
+    begun, steps, shown = time.time(), 0, 0.0
+    while (done := (time.time() - begun) / 60 / minutes) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1, (steps + 1) / 80) * (0.5 * (1 + np.cos(np.pi * done)) + 0.002)
+        rgb, *truth = next(stream)
+        with torch.autocast("cpu", torch.bfloat16):
+            fine, coarse = model(rgb.contiguous(memory_format=torch.channels_last))
+        value = loss(fine.float(), coarse.float(), *truth)
+        optimiser.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+        optimiser.step()
+        _average(mean, model, min(0.99, (1 + steps) / (10 + steps)))
+        steps += 1
+        shown = value.item() if steps == 1 else 0.97 * shown + 0.03 * value.item()
+        if steps % 50 == 0:
+            print(f"step {steps}  loss {shown:.4f}  {done:4.0%}", flush=True)
+        if steps % 200 == 0:
+            torch.save(mean.state_dict(), out)
+    torch.save(mean.state_dict(), out)
+    print(f"{steps} steps", flush=True)
+    return mean.eval()
+
+
+def _average(mean: Both, model: Both, keep: float) -> None:
+    with torch.no_grad():
+        for a, b in zip(mean.state_dict().values(), model.state_dict().values(), strict=True):
+            if a.dtype.is_floating_point:
+                a.mul_(keep).add_(b, alpha=1 - keep)
+            else:
+                a.copy_(b)
+
+
+def export(model: Both, folder: Path, card: dict[str, object]) -> None:
+    """Write ``segmenter.safetensors`` (folded, float16) and ``segmenter.json``."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(fold(model.eval()), folder / "segmenter.safetensors")
+    (folder / "segmenter.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    """Run the recipe."""
+    from napari_aml.cells.training import sources as src
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with smears_bccd, cells_pbc …")
+    parser.add_argument("--out", type=Path, required=True, help="where the weights and the card go")
+    parser.add_argument("--without", default="", help="sources left out, comma-separated (leave-one-source-out)")
+    parser.add_argument("--first-minutes", type=float, default=11)
+    parser.add_argument("--minutes", type=float, default=22)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    left_out = set(filter(None, args.without.split(",")))
+    bccd = src.bccd(args.data)
+    first = train({"bccd": bccd}, args.first_minutes, args.out / "first.pt")
+    sources = {"bccd": bccd, **src.with_help(args.data, first, [n for n in WEIGHTS if n not in {"bccd", *left_out}])}
+    sources = {n: s for n, s in sources.items() if n not in left_out}
+    start = None if "bccd" in left_out else args.out / "first.pt"
+    final = train(sources, args.minutes, args.out / "final.pt", start, 2e-3 if start else 3e-3)
+    export(final, args.out, src.card(sources))
+
+
+if __name__ == "__main__":
+    main()
