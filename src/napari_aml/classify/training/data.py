@@ -1,7 +1,7 @@
 """The training cells: which pictures there are, decoded at one size per source, and which belong together.
 
-A *source* is one scanner-and-stain combination. Every source is held at its own sampling, because a cell may only
-be enlarged, never sharpened, by resampling; the micrometres a picture covers travel with it.
+A *source* is one scanner-and-stain combination. Every source is held at its own sampling, because a cell
+may only be enlarged, never sharpened, by resampling; the micrometres a picture covers travel with it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,32 @@ from napari_aml.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-#: µm that a whole picture of the source covers; how they were measured: docs/demo-model.md.
-FIELD_UM = {"pbc": 46.0, "lmu": 28.0}
-#: Side at which a source's pictures are held. 160 px is how the PBC copy was resampled, 110 px the LMU thumbnails.
+#: µm that a whole picture of the source covers, by the median diameter of its red cells (7.2 µm): PBC 222
+#: red cells,
+#: 74.7 of 363 px; LMU thumbnails 87 red cells, 27.9 of 110 px. How: docs/demo-model.md.
+FIELD_UM = {"pbc": 35.0, "lmu": 28.4}
+#: Side at which a source's pictures are held. 160 px is how the PBC copy was resampled, 110 px the LMU
+#: thumbnails.
 SIDE_PX = {"pbc": 160, "lmu": 110}
 
-CLASS_CODES = ("BAS", "EBO", "EOS", "KSC", "LYA", "LYT", "MMZ", "MOB", "MON", "MYB", "MYO", "NGB", "NGS", "PMB", "PMO", "PLT")
+CLASS_CODES = (
+    "BAS",
+    "EBO",
+    "EOS",
+    "KSC",
+    "LYA",
+    "LYT",
+    "MMZ",
+    "MOB",
+    "MON",
+    "MYB",
+    "MYO",
+    "NGB",
+    "NGS",
+    "PMB",
+    "PMO",
+    "PLT",
+)
 
 
 @dataclass
@@ -32,7 +52,8 @@ class CellSet:
     Attributes
     ----------
     table : pandas.DataFrame
-        One row a picture: ``path``, ``source``, ``kind``, ``code`` (empty = unlabelled), ``original`` (name of the
+        One row a picture: ``path``, ``source``, ``kind``, ``code`` (empty = unlabelled), ``original`` (name
+        of the
         cell it was made from, empty = unknown) and, once :func:`group_near_duplicates` ran, ``group``.
     images : dict of str to numpy.ndarray
         Per source the decoded pictures, uint8 (n, side, side, 3).
@@ -116,7 +137,9 @@ def load_cells(data: str | Path, cache: str | Path | None = None) -> CellSet:
     for source, side in SIDE_PX.items():
         rows = np.flatnonzero(table["source"] == source)
         position[rows] = np.arange(len(rows))
-        images[source] = _decode_all(table["path"].iloc[rows], side, cache and Path(cache) / f"cells_{source}_{side}.npz")
+        images[source] = _decode_all(
+            table["path"].iloc[rows], side, cache and Path(cache) / f"cells_{source}_{side}.npz"
+        )
     return CellSet(table, images, position)
 
 
