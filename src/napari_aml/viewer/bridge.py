@@ -5,6 +5,7 @@ It works on ``napari.components.ViewerModel`` as well as on a viewer with a wind
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 #: Up to this many cells a change is written cell by cell into the picture on screen; beyond, the layer is redrawn.
 _FEW = 64
-#: Pixels around a change that are looked at for neighbours.
-_MARGIN = 2
+#: While a job delivers batches, whole layers are redrawn at most this often.
+_REFRESH_S = 1.0
 
 
 class ReviewBridge:
@@ -57,6 +58,7 @@ class ReviewBridge:
         self._layers: dict[str, Layer] = {}
         self._values: dict[int, int] = {}
         self._writing = 0
+        self._refreshed: dict[str, float] = {}
         self._opacity = 0.6
         state.events.analysis.connect(self._on_analysis)
         state.events.selected.connect(self._on_selected)
@@ -182,7 +184,8 @@ class ReviewBridge:
         self._layers[name] = layer
         rank = look.ORDER.index(name)
         below = [self.image, *(self.layer(n) for n in look.ORDER[:rank])]
-        index = 1 + max(self.viewer.layers.index(x) for x in below if x is not None and x in self.viewer.layers)
+        there = [self.viewer.layers.index(x) for x in below if x is not None and x in self.viewer.layers]
+        index = 1 + max(there, default=-1)  # the picture itself may have been removed meanwhile
         self.viewer.layers.insert(index, layer)
         if name == look.CELLS:
             layer.events.paint.connect(self._on_paint)
@@ -264,7 +267,7 @@ class ReviewBridge:
         if classes is None:
             return
         if classes.multiscale:
-            classes.refresh(extent=False, thumbnail=False)
+            self._refresh(classes)
             return
         for label in labels:
             y0, x0, _, _ = masks.boxes[label]
@@ -275,7 +278,15 @@ class ReviewBridge:
             else:
                 classes.data[inside[0] + y0, inside[1] + x0] = self._values[int(label)]
         if len(labels) > _FEW:
-            classes.refresh(extent=False, thumbnail=False)
+            self._refresh(classes)
+
+    def _refresh(self, layer: Layer) -> None:
+        """Redraw a layer; while a job delivers batches at most once a second (its end redraws everything)."""
+        now = time.monotonic()
+        if self.state.pending and now - self._refreshed.get(layer.name, 0.0) < _REFRESH_S:
+            return
+        self._refreshed[layer.name] = now
+        layer.refresh(extent=False, thumbnail=False)
 
     def _write(self, layer: Layer, box: Box, draw: Any) -> None:
         """Bring a box of a label layer up to date, sending only what changed to the screen."""
@@ -300,12 +311,13 @@ class ReviewBridge:
                 self._put(look.HEATMAP, self._heat_data())
             return
         if not layer.multiscale:
-            box = what.box or union(_rounded(analysis.heatmaps.box[rows]), analysis.slide.shape, _MARGIN)
-            if box is None:
-                return
-            y0, x0, y1, x1 = box
-            layer.data[y0:y1, x0:x1] = draw_heat(analysis, box, 1)
-        layer.refresh(extent=False, thumbnail=False)
+            boxes = [what.box] if what.box else _rounded(analysis.heatmaps.box[rows])
+            for box in boxes:
+                inside = union([box], analysis.slide.shape)
+                y0, x0, y1, x1 = inside
+                if y1 > y0 and x1 > x0:
+                    layer.data[y0:y1, x0:x1] = draw_heat(analysis, inside, 1)
+        self._refresh(layer)
 
     def _on_heat_limit(self, limit: float) -> None:
         if (layer := self.layer(look.HEATMAP)) is not None and limit > 0:

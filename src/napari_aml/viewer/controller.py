@@ -5,6 +5,7 @@ It knows the state, the bridge to the layers and the job bar, and no other widge
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -105,9 +106,8 @@ class ReviewController(QObject):
         self._keep()
         self.editor.undo_stack.clear()
         _, analysis = self._results.get(id(image), (None, None))
-        with self.state.events.analysis.blocked():
-            self.state.analysis = None
         self.state.selected, self.state.pending = None, frozenset()
+        self.state.analysis = None
         self.bridge.anchor(image)
         self._take(analysis)
 
@@ -126,7 +126,7 @@ class ReviewController(QObject):
         from napari_aml.pipeline import analyse_steps
 
         settings, bundle, stage = self.settings, self.bundle, self.state.stage
-        slide = self._start_over(image)
+        slide, before = self._start_over(image)
         self.state.target = PREDICTED
         self.state.method = settings.cam or self.state.method
         self._run(
@@ -134,7 +134,7 @@ class ReviewController(QObject):
                 slide, model=bundle, pixel_size_um=settings.pixel_size_um, device=settings.device,
                 cam=settings.cam, stage=stage, segmenter=settings.segmenter,
             ),
-            "Analysing", self._finish,
+            "Analysing", self._finish, before,
         )  # fmt: skip
 
     def segment(self, image: Image | None) -> None:
@@ -142,12 +142,12 @@ class ReviewController(QObject):
         from napari_aml.pipeline import segment_slide_steps
 
         settings = self.settings
-        slide = self._start_over(image)
+        slide, before = self._start_over(image)
         self._run(
             lambda: segment_slide_steps(
                 slide, pixel_size_um=settings.pixel_size_um, segmenter=settings.segmenter
             ),
-            "Finding cells", self._finish,
+            "Finding cells", self._finish, before,
         )  # fmt: skip
 
     def classify(self, image: Image | None) -> None:
@@ -208,38 +208,37 @@ class ReviewController(QObject):
             raise InputError("There is nothing to save yet.", "Press Analyse first.")
         if self.state.pending:
             raise InputError("Some cells are still being classified.", "Save again when they are done.")
-        target = Path(folder) / analysis.slide.name.replace("/", "_")
+        target = Path(folder) / (re.sub(r"[^\w. -]", "_", analysis.slide.name).strip(". ") or "picture")
         self._run(
             lambda: write_results_steps(replace(analysis), target), "Saving",
             lambda path: self.told.emit(f"Saved to {path}"), analysis,
         )  # fmt: skip
 
-    def _start_over(self, image: Image | None) -> Slide:
+    def _start_over(self, image: Image | None) -> tuple[Slide, Analysis | None]:
+        """Clear the way for new results; return the slide and what was there before."""
         if self.busy:
             raise AmlError("Another job is still running.", "Wait for it or press Cancel.")
         slide = self.slide(image)
         self.choose_picture(image)
+        before = self.state.analysis
         self.editor.undo_stack.clear()
-        self._before = self.state.analysis
-        with self.state.events.analysis.blocked():
-            self.state.analysis = None
         self.state.selected, self.state.pending = None, frozenset()
+        self.state.analysis = None
         self.bridge.begin(slide.shape)
-        return slide
+        return slide, before
 
     def _run(
         self,
         make_steps: Callable[[], Steps[Any]],
         title: str,
         then: Callable[[Any], None],
-        before: Any = None,
+        before: Analysis | None,
         *,
         live: bool = True,
     ) -> None:
         """Run a job, showing partial results where `live`; after a failure or a cancel `before` comes back."""
-        if before is not None:
-            self._before = before
         job = self.bar.run(make_steps, title)
+        self._before = before
         if live:
             job.progressed.connect(self._on_progress)
         job.returned.connect(then)
@@ -248,14 +247,15 @@ class ReviewController(QObject):
         self.bridge.set_editable(False)
 
     def _go_back(self) -> None:
-        """After a cancel or an error: the cells stay if all were found, else what was there before comes back."""
-        current = self.state.analysis
-        if current is None:
+        """After a cancel or an error: what was there before comes back; where nothing was, the cells found stay."""
+        before, current = self._before, self.state.analysis
+        if before is not None:
+            if before is not current:
+                self._take(before)
+        elif current is None:
             self.bridge.clear()
-            self._take(self._before)
         elif self.state.pending:
-            classified = self._before if self._before is not None and self._before.predictions is not None else None
-            self._take(classified or replace(current, predictions=None, heatmaps=None))
+            self._take(replace(current, predictions=None, heatmaps=None))
         self.bridge.set_editable(True)
 
     def _on_progress(self, event: Progress) -> None:
@@ -265,7 +265,6 @@ class ReviewController(QObject):
 
         payload = event.payload
         if isinstance(payload, Analysis):
-            self._before = None
             self._take(payload)
             self.bridge.set_editable(False)
         elif isinstance(payload, Cells) and self.state.analysis is None:
@@ -331,6 +330,8 @@ class ReviewController(QObject):
             self.bridge.look_at(uid)
 
     def _on_edited(self, what: RowsChanged) -> None:
+        analysis = self.state.analysis
+        analysis.provenance = {**analysis.provenance, "mask_edits_by_hand": self.editor.undo_stack.index()}
         self._keep()
         if self.state.selected in what.uids:
             self.follow_up.forget()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -69,10 +70,12 @@ class SmearReviewWidget(QWidget):
         self._live.timeout.connect(self._count)
         self._keys = CellKeys(self.controller.step, self.controller.editor.undo, self.controller.editor.redo)
         self._connect()
-        self._read_settings()
+        self._prepared = False
         self._list_pictures()
-        # What needs a look into folders waits until the dock is on the screen.
-        QTimer.singleShot(0, self._list_models)
+        # A dock that napari closes is destroyed without a close event: its traces on the viewer go with it.
+        self.destroyed.connect(partial(_let_go, self.controller.bridge, self._keys))
+        # Preferences and bundles lie in files: they are read once the dock is on the screen.
+        QTimer.singleShot(0, self.prepare)
 
     # ---- building ------------------------------------------------------------------------------------------
 
@@ -209,6 +212,7 @@ class SmearReviewWidget(QWidget):
     def _try(self, action: Callable[..., Any], *arguments: Any) -> None:
         try:
             self.show_message("")
+            self.prepare()
             action(*arguments)
         except AmlError as error:
             self.show_error(error)
@@ -312,13 +316,21 @@ class SmearReviewWidget(QWidget):
         )
         self.inspector.add_button.setEnabled(not busy and analysis is not None)
 
+    def prepare(self) -> None:
+        """Read preferences and list the bundles; a job that is started at once waits for this, once."""
+        if not self._prepared and not getattr(self, "_shut", False):
+            self._prepared = True
+            self._read_settings()
+            self._list_models()
+
     # ---- settings ------------------------------------------------------------------------------------------
 
     def _read_settings(self) -> None:
         from napari_aml.viewer.settings import read_settings
 
         stored = read_settings()
-        self.form.setValue(AnalysisSettings(stored.pixel_size_um, "default", stored.device, stored.cam_method))
+        given = self.form.value().pixel_size_um or stored.pixel_size_um
+        self.form.setValue(AnalysisSettings(given, "default", stored.device, stored.cam_method))
         self.state.stage = stored.cam_stage
         self.state.method = stored.cam_method or "gradcam"
         self.heatmap_form.setValue(self.state.method, self.state.target, self.state.stage)
@@ -359,8 +371,6 @@ class SmearReviewWidget(QWidget):
     # ---- models --------------------------------------------------------------------------------------------
 
     def _list_models(self) -> None:
-        if getattr(self, "_shut", False):
-            return
         from napari_aml.classify import find_bundles
 
         bundles = find_bundles()
@@ -378,6 +388,11 @@ class SmearReviewWidget(QWidget):
 
     def _on_model(self, bundle: Any) -> None:
         self.controller.bundle = bundle
+
+
+def _let_go(bridge: Any, keys: CellKeys, *_: Any) -> None:
+    bridge.close()
+    keys.release()
 
 
 def _scrolled(page: QWidget) -> QScrollArea:
