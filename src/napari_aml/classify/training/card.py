@@ -9,10 +9,10 @@ from napari_aml.taxonomy import BY_CODE
 from .data import CLASS_CODES
 
 CROP_UM = 28.0
-#: One view of the whole crop, and one of its middle (the side divided by 1.5), mirrored: pictures whose
-#: field is wider than CROP_UM, such as those of CellaVision scanners (46 µm), show the cell small.
+#: The whole crop twice, and its middle: pictures whose field is wider than CROP_UM, such as those of CellaVision
+#: scanners (35 µm), show the cell small. How the views were chosen: docs/demo-model.md.
 TTA = {
-    "views": [{"zoom": 1.0}, {"zoom": 1.5, "flip": "h"}],
+    "views": [{"zoom": 1.0}, {"zoom": 1.0, "flip": "h"}, {"zoom": 1.25, "flip": "h"}],
     "slide_views": [{"zoom": 1.0}],
     "average": "probabilities",
 }

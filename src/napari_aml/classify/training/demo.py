@@ -45,7 +45,7 @@ MILD = Variation(
 #: What a part of the student's views get on top.
 HARD = Variation(stain=1.4, transfer=0.5, blur=0.5, neighbour=0, erase=0.1, pale=0.5, cut_off=0.15)
 HARD_SHARE = {"coarse": 0.0, "fine": 0.3, "mild": 0.12, "last": 0.12}
-VIEWS = tuple(evaluate.View(1 / v["zoom"], flip="h" in v.get("flip", "")) for v in TTA["views"])
+VIEWS = tuple(evaluate.View(1 / view["zoom"], flip="flip" in view) for view in TTA["views"])
 
 
 @dataclass(frozen=True)
