@@ -27,6 +27,7 @@ register_segmenter("unet", _unet)
 register_segmenter("default", _unet)
 
 __all__ = [
-    "COLUMNS", "CellMasks", "Cells", "CellsUpdate", "FieldMasks", "Segmenter", "crops", "empty_table", "get_segmenter", "measure",
-    "register_segmenter", "segment", "segment_steps", "segmenter_names", "update_cells", "validate",
+    "COLUMNS", "CellMasks", "Cells", "CellsUpdate", "FieldMasks", "Segmenter", "crops", "empty_table",
+    "get_segmenter", "measure", "register_segmenter", "segment", "segment_steps", "segmenter_names", "update_cells",
+    "validate",
 ]  # fmt: skip

@@ -23,6 +23,9 @@ class Rules:
         Smaller finds are platelets or debris; a third of it for cells that the picture cuts off.
     sure
         Mean nucleus probability that a nucleus must reach.
+    contrast
+        How much more strongly a nucleus must be stained than what surrounds its cell: natural logarithms of red plus
+        green less blue. Red cells in dim fields, which a network may take for pale nuclei, reach 0.15, nuclei 0.39.
     """
 
     cell: float = 0.5
@@ -31,6 +34,7 @@ class Rules:
     least_cell_um2: float = 14.0
     least_nucleus_um2: float = 9.0
     sure: float = 0.75
+    contrast: float = 0.22
 
 
 def split(maps: np.ndarray, rules: Rules | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -92,6 +96,41 @@ def _keep(parts: np.ndarray, nucleus: np.ndarray, rules: Rules) -> tuple[np.ndar
         mask = ndi.binary_fill_holes(mask) & (cells[box] == 0)
         cells[box][mask] = count
         nuclei[box][core] = count
+    return cells, nuclei
+
+
+def drop_pale(
+    rgb: np.ndarray, cells: np.ndarray, nuclei: np.ndarray, rules: Rules
+) -> tuple[np.ndarray, np.ndarray]:
+    """Drop cells whose nucleus does not stand out from what surrounds the cell.
+
+    The comparison is local (a ring of 1 to 4 µm around the cell, other cells left out) and relative, so that neither
+    vignetting nor the lamp's colour nor its strength matters.
+
+    Parameters
+    ----------
+    rgb
+        uint8 (h, w, 3) on the working grid.
+    cells, nuclei
+        int32 (h, w), same ids; returned without the dropped cells.
+    rules
+        Gives the least contrast.
+    """
+    import cv2
+    from scipy import ndimage as ndi
+
+    near, far = (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (n, n)) for n in (9, 33))
+    for label, box in enumerate(ndi.find_objects(cells), start=1):
+        if box is None:
+            continue
+        where = tuple(slice(max(0, s.start - 18), s.stop + 18) for s in box)
+        light = np.log(cv2.GaussianBlur(rgb[where], (0, 0), 1).astype(np.float32) + 8)
+        stain = light[..., 2] - light[..., 0] - light[..., 1]
+        mask, core = (cells[where] == label).astype(np.uint8), nuclei[where] == label
+        ring = (cv2.dilate(mask, far) > 0) & (cv2.dilate(mask, near) == 0) & (cells[where] == 0)
+        if ring.sum() >= 60 and np.median(stain[core]) - np.median(stain[ring]) < rules.contrast:
+            cells[where][mask > 0] = 0
+            nuclei[where][core] = 0
     return cells, nuclei
 
 

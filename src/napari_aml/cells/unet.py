@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_aml.cells.grid import BLOCK, HALO, Grid, reflect
-from napari_aml.cells.instances import Rules, enlarge, split
+from napari_aml.cells.instances import Rules, drop_pale, enlarge, split
 from napari_aml.cells.network import COARSE, STRIDE, load_networks
 from napari_aml.cells.protocol import FieldMasks
 
@@ -51,10 +51,11 @@ class UNetSegmenter:
         if h == 0 or w == 0:
             return FieldMasks(empty, empty.copy())
         grid = Grid.of(pixel_size_um)
-        maps = self.maps(grid.resample(rgb), goes_on)
+        work = grid.resample(rgb)
+        maps = self.maps(work, goes_on)
         used_h, used_w = max(1, round(h * grid.scale)), max(1, round(w * grid.scale))
         maps = maps[:, :used_h, :used_w]
-        cells, nuclei = split(maps, self.rules)
+        cells, nuclei = drop_pale(work[:used_h, :used_w], *split(maps, self.rules), self.rules)
         if not cells.any():
             return FieldMasks(empty, empty.copy())
         return FieldMasks(*enlarge(maps, cells, nuclei, grid.scale, (h, w), self.rules))

@@ -162,6 +162,9 @@ class _View:
         gx, gy = (cv2.Sobel(self.depth, cv2.CV_32F, *d, scale=0.25) for d in ((1, 0), (0, 1)))
         self.edge = np.hypot(gx, gy)
         self.contrast = max(float(np.percentile(self.depth, 90)), 0.08)
+        deep = self.depth[self.depth > 0.1]
+        if 100 < deep.size < 0.1 * self.depth.size:  # few cells: a percentile of the whole picture is background
+            self.contrast = max(self.contrast, float(np.median(deep)))
         self.least = max(8.0, 0.012 * self.side)
         covered = self.depth > 0.35 * self.contrast
         self.covered = float(covered.mean())
@@ -235,7 +238,8 @@ class _View:
         stain, depth = self.stain[y : y + h, x : x + w][inside > 0], self.depth[y : y + h, x : x + w][inside > 0]
         points = contour[:, 0]
         edge = float(self.edge[points[:, 1], points[:, 0]].mean())
-        return _Disc(cx, cy, float(diameter), edge * free, free, float(np.percentile(stain, 85)), float(np.median(stain) / max(depth.mean(), 1e-3)))
+        tint = float(np.median(stain) / max(depth.mean(), 1e-3))
+        return _Disc(cx, cy, float(diameter), edge * free, free, float(np.percentile(stain, 85)), tint)
 
 
 def _look(rgb: np.ndarray, scale: float) -> _Look:

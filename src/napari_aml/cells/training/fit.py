@@ -35,7 +35,7 @@ class _Stream(torch.utils.data.IterableDataset):
 
 
 def loss(fine: torch.Tensor, coarse: torch.Tensor, cell, nucleus, distance, known) -> torch.Tensor:
-    """Cross-entropy and soft Dice for cell and nucleus, absolute error of the distance, cross-entropy of the coarse map."""
+    """Cross-entropy and soft Dice (cell, nucleus), absolute error (distance), cross-entropy (coarse map)."""
     w = known.float()
 
     def both(logit: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -16,7 +18,8 @@ class _Pair(nn.Sequential):
     def __init__(self, before: int, after: int) -> None:
         layers: list[nn.Module] = []
         for n in (before, after):
-            layers += [nn.Conv2d(n, after, 3, padding=1, bias=False), nn.BatchNorm2d(after, momentum=0.02), nn.ReLU(True)]
+            layers.append(nn.Conv2d(n, after, 3, padding=1, bias=False))
+            layers += [nn.BatchNorm2d(after, momentum=0.02), nn.ReLU(True)]
         super().__init__(*layers)
 
 
@@ -35,7 +38,7 @@ class UNet(nn.Module):
         super().__init__()
         before = (3, *widths[:-1])
         self.enc = nn.ModuleList([_Pair(a, b) for a, b in zip(before, widths, strict=True)])
-        self.dec = nn.ModuleList([_Pair(b + a, a) for a, b in zip(widths[:-1], widths[1:], strict=True)])
+        self.dec = nn.ModuleList([_Pair(b + a, a) for a, b in pairwise(widths)])
         self.head = nn.Conv2d(widths[0], outputs, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ from skimage.measure import regionprops
 
 @dataclass
 class Labelled:
-    """Labels of one picture: cell ids, nuclei, pixels to ignore, and whether the picture is good enough to learn from."""
+    """Labels of one picture: cell ids, nuclei, pixels to ignore, and whether it is good enough to learn from."""
 
     cells: np.ndarray
     nuclei: np.ndarray
@@ -58,7 +58,8 @@ def nucleus_inside(rgb: np.ndarray, cell: np.ndarray, um: float) -> np.ndarray:
     outside = float(np.percentile(stain[around], 30)) if around.any() else 0.0
     t = threshold_otsu(values)
     low, high = values[values <= t], values[values > t]
-    parted = len(high) / len(values) * len(low) / len(values) * (high.mean() - low.mean()) ** 2 / max(values.var(), 1e-6)
+    between = len(high) * len(low) / len(values) ** 2 * (high.mean() - low.mean()) ** 2
+    parted = between / max(values.var(), 1e-6)
     contrast = (high.mean() - low.mean()) / max(high.mean() - outside, 1e-3)
     if parted < 0.68 or contrast < 0.3:
         t = outside + 0.62 * (float(np.median(values)) - outside)
@@ -205,7 +206,7 @@ def _stands_out(stain: np.ndarray, cell: np.ndarray, um: float) -> float:
 
 
 def _disc(radius: float) -> np.ndarray:
-    side = 2 * int(round(radius)) + 1
+    side = 2 * round(float(radius)) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
 

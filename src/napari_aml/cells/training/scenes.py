@@ -136,7 +136,8 @@ class Scenes:
         grey = [int(rng.choice([0, 255]))] * 3
 
         def warp(a: np.ndarray, how: int, border: int = edge) -> np.ndarray:
-            return cv2.warpAffine(a, matrix, (SIDE, SIDE), flags=how, borderMode=border, borderValue=grey * (a.ndim == 3))
+            fill = grey * (a.ndim == 3)
+            return cv2.warpAffine(a, matrix, (SIDE, SIDE), flags=how, borderMode=border, borderValue=fill)
 
         ids_here = warp(cells.astype(np.float32), cv2.INTER_NEAREST).astype(np.int32)
         if edge == cv2.BORDER_REFLECT_101:

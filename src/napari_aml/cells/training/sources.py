@@ -115,11 +115,12 @@ def _source(rgbs: list[np.ndarray], labelled: list[pseudo.Labelled], um: float) 
 
 def card(sources: dict[str, Source]) -> dict[str, Any]:
     """Describe trained networks: what they learned from and under which licences."""
+    helped = "masks by a first network and GrabCut"
     facts = {
         "bccd": ("BCCD_Dataset (Shenggan), masks of Banik et al.", "MIT", "hand-made masks of whole white cells"),
-        "chula": ("WBC_Dataset, Chulalongkorn University", "MIT", "boxes, masks by a first network and GrabCut"),
-        "lmu": ("AML-Cytomorphology_LMU (Matek et al. 2019), thumbnails", "CC BY", "masks by a first network and GrabCut"),
-        "pbc": ("PBC (Acevedo et al. 2020)", "CC BY 4.0", "masks by a first network and GrabCut"),
+        "chula": ("WBC_Dataset, Chulalongkorn University", "MIT", f"boxes, {helped}"),
+        "lmu": ("AML-Cytomorphology_LMU (Matek et al. 2019), thumbnails", "CC BY", helped),
+        "pbc": ("PBC (Acevedo et al. 2020)", "CC BY 4.0", helped),
     }
     return {
         "format": "napari-aml-segmenter",
