@@ -141,6 +141,7 @@ def test_edits_touch_their_rows_only_and_are_classified_again(viewer, dock, fiel
     first = state.analysis.table().iloc[0].copy()
     layer.selected_label, layer.brush_size = dock.controller.editor.fresh_label(), 60
     layer.paint((60, 80), layer.selected_label)
+    QApplication.processEvents()
     assert state.n_cells == 2 and len(state.pending) == 1
     assert "being classified" in dock.inspector.title.text()
     settle(qtbot, dock)

@@ -331,7 +331,8 @@ class ReviewController(QObject):
 
     def _on_edited(self, what: RowsChanged) -> None:
         analysis = self.state.analysis
-        analysis.provenance = {**analysis.provenance, "mask_edits_by_hand": self.editor.undo_stack.index()}
+        changes = analysis.provenance.get("mask_changes_by_hand", 0) + 1  # an undo is a change, too
+        analysis.provenance = {**analysis.provenance, "mask_changes_by_hand": changes}
         self._keep()
         if self.state.selected in what.uids:
             self.follow_up.forget()

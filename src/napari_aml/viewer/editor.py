@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtGui import QUndoStack
 
 from napari_aml.errors import AmlError, InputError
@@ -13,6 +13,7 @@ from napari_aml.ui.state import ReviewState, RowsChanged
 from napari_aml.ui.undo import MaskCommand, MaskEdit
 from napari_aml.viewer import layers as look
 from napari_aml.viewer.bridge import ReviewBridge
+from napari_aml.viewer.drawing import union
 
 if TYPE_CHECKING:
     from napari_aml.cells import Cells
@@ -43,11 +44,15 @@ class MaskEditor(QObject):
         self.undo_stack.setUndoLimit(_UNDO_STEPS)
         self._adding = False
         self._top_label = 0
+        self._strokes: list[Any] = []
+        self._soon = QTimer(self, singleShot=True, interval=0)
+        self._soon.timeout.connect(self._take_strokes)
         bridge.mask_painted.connect(self._on_painted)
         bridge.cell_clicked.connect(self._on_clicked)
 
     def close(self) -> None:
         """Stop listening."""
+        self._soon.stop()
         self.bridge.mask_painted.disconnect(self._on_painted)
         self.bridge.cell_clicked.disconnect(self._on_clicked)
 
@@ -103,9 +108,18 @@ class MaskEditor(QObject):
             self.state.selected = uid
 
     def _on_painted(self, box: Any) -> None:
+        # napari tells of polygon painting before it writes the pixels (of brush strokes after): look once it is done.
+        self._strokes.append(box)
+        self._soon.start()
+
+    def _take_strokes(self) -> None:
         from napari_aml.viewer.edits import painted
 
-        layer = self.bridge.layer(look.CELLS)
+        strokes, self._strokes = self._strokes, []
+        layer, analysis = self.bridge.layer(look.CELLS), self.state.analysis
+        if layer is None or analysis is None or not strokes:
+            return
+        box = None if None in strokes else union(strokes, analysis.slide.shape)
 
         def read(region: Any) -> Any:
             return layer.data[region[0] : region[2], region[1] : region[3]]
