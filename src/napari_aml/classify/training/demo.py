@@ -69,7 +69,7 @@ class Plan:
     coarse: int = 100_000
     fine: int = 150_000
     mild: int = 58_000
-    last: int = 25_000
+    last: int = 72_000
     workers: int = 2
 
     def scaled(self, factor: float) -> Plan:
