@@ -31,7 +31,7 @@ class Rules:
     cell: float = 0.5
     nucleus: float = 0.5
     seed: float = 0.45
-    least_cell_um2: float = 14.0
+    least_cell_um2: float = 18.0
     least_nucleus_um2: float = 9.0
     sure: float = 0.75
     contrast: float = 0.22
@@ -84,7 +84,7 @@ def _keep(parts: np.ndarray, nucleus: np.ndarray, rules: Rules) -> tuple[np.ndar
         if box is None:
             continue
         mask = _largest(parts[box] == label)
-        core = mask & (nucleus[box] >= rules.nucleus)
+        core = _tidy(mask & (nucleus[box] >= rules.nucleus))
         cut = any(s.start == 0 or s.stop == n for s, n in zip(box, parts.shape, strict=True))
         share = 1 / 3 if cut else 1.0
         um2 = WORK_UM**2
@@ -95,8 +95,23 @@ def _keep(parts: np.ndarray, nucleus: np.ndarray, rules: Rules) -> tuple[np.ndar
         count += 1
         mask = ndi.binary_fill_holes(mask) & (cells[box] == 0)
         cells[box][mask] = count
-        nuclei[box][core] = count
+        nuclei[box][core & mask] = count
     return cells, nuclei
+
+
+def _tidy(core: np.ndarray) -> np.ndarray:
+    """Leave a nucleus without crumbs (under 8 % of its largest lobe, or 1 µm²) and pinholes (under 2.5 µm²)."""
+    from scipy import ndimage as ndi
+
+    pieces, n = ndi.label(core)
+    if n > 1:
+        area = np.bincount(pieces.ravel())[1:]
+        core = np.isin(pieces, 1 + np.flatnonzero(area >= max(0.08 * area.max(), 1.0 / WORK_UM**2)))
+    holes, n = ndi.label(ndi.binary_fill_holes(core) & ~core)
+    if n:
+        small = 1 + np.flatnonzero(np.bincount(holes.ravel())[1:] <= 2.5 / WORK_UM**2)
+        core = core | np.isin(holes, small)
+    return core
 
 
 def drop_pale(
