@@ -74,7 +74,9 @@ class Plan:
 
     def scaled(self, factor: float) -> Plan:
         """Return a shorter plan, for trying things out."""
-        cut = {name: max(128, round(getattr(self, name) * factor)) for name in ("banks", "coarse", "fine", "last")}
+        cut = {
+            name: max(128, round(getattr(self, name) * factor)) for name in ("banks", "coarse", "fine", "mild", "last")
+        }
         return replace(self, teacher=tuple(max(64, round(n * factor)) for n in self.teacher), **cut)
 
 
