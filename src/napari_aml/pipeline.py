@@ -55,10 +55,12 @@ class _Bar:
 def resolve_pixel_size(slide: Slide) -> Slide:
     """Return the slide with a known pixel size: from the file or a person, else measured from its red cells.
 
+    Where there are too few red cells it is guessed from the nuclei, and a note says so.
+
     Raises
     ------
     PixelSizeUnknownError
-        When nothing says it and there are too few red cells to measure it.
+        When nothing says it and there are neither red cells nor nuclei.
     """
     if slide.pixel_size.um is not None:
         return slide
@@ -66,7 +68,7 @@ def resolve_pixel_size(slide: Slide) -> Slide:
 
     measured = measure_pixel_size(slide)
     if measured.pixel_size_um is None:
-        raise PixelSizeUnknownError(slide.name, "the file does not say it, and no red cells could be measured.")
+        return _guessed(slide)
     detail = f"median diameter of {measured.n_cells} red cells = {measured.diameter_px:.1f} px, taken as 7.2 µm"
     known = slide.with_pixel_size(PixelSize(measured.pixel_size_um, "red cells", detail))
     if not measured.reliable:
@@ -74,6 +76,23 @@ def resolve_pixel_size(slide: Slide) -> Slide:
             *known.notes,
             f"The pixel size was measured from only {measured.n_cells} red cells or from uneven ones: check it.",
         )
+    return known
+
+
+def _guessed(slide: Slide) -> Slide:
+    from napari_aml.slides import PixelSize
+    from napari_aml.slides.nuclei import NUCLEUS_UM, guess_pixel_size
+
+    um = guess_pixel_size(slide)
+    if um is None:
+        raise PixelSizeUnknownError(slide.name, "the file does not say it, and no red cells could be measured.")
+    detail = f"no red cells could be measured; the nuclei were taken as {NUCLEUS_UM} µm wide"
+    known = slide.with_pixel_size(PixelSize(um, "nuclei", detail))
+    known.notes = (
+        *known.notes,
+        "The pixel size was only guessed from the size of the nuclei (good to about a third): "
+        "all areas and, less so, the classes rest on it. Give it if you know it.",
+    )
     return known
 
 

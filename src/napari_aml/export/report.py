@@ -141,6 +141,7 @@ def _facts(analysis: Analysis, table: pd.DataFrame, counts: pd.DataFrame | None)
     slide, size = analysis.slide, analysis.slide.pixel_size
     height, width = slide.shape
     where = {"file": "from the file", "person": "given by a person", "red cells": "measured from the red cells"}
+    where["nuclei"] = "guessed from the nuclei"
     um = "unknown" if size.um is None else f"{size.um:.4f} µm/px, {where.get(size.source, size.source)}"
     facts = [("Slide", slide.slide_id), ("Picture", f"{_thousands(width)} × {_thousands(height)} px")]
     facts.append(("Pixel size", um))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Source = Literal["file", "person", "red cells", "unknown"]
+Source = Literal["file", "person", "red cells", "nuclei", "unknown"]
 
 #: Outside these limits a figure in a file is a screen or print resolution (72, 96, 300 dpi), not a microscope's.
 PLAUSIBLE_UM = (0.02, 2.0)
@@ -29,7 +29,7 @@ class PixelSize:
     um
         µm per pixel, None when unknown.
     source
-        ``file`` (metadata), ``person`` (given), ``red cells`` (measured) or ``unknown``.
+        ``file`` (metadata), ``person`` (given), ``red cells`` (measured), ``nuclei`` (guessed) or ``unknown``.
     detail
         One line that says how it was found.
     """
@@ -46,6 +46,7 @@ class PixelSize:
         if self.um is None:
             return "unknown pixel size"
         where = {"file": "from the file", "person": "given", "red cells": "measured from red cells"}
+        where["nuclei"] = "guessed from nuclei"
         return f"{self.um:.4f} µm/px ({where.get(self.source, self.source)})"
 
 

@@ -27,6 +27,8 @@ _ENOUGH = 60.0
 _RANGE_UM = (0.02, 1.2)
 # Nuclei and their cytoplasm absorb red and green and let blue pass; red cells absorb blue as well.
 _TINT = 0.98
+# Share of the picture covered by cells from which on single pieces of clumps are trusted a little.
+_CROWDED = 0.3
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def measure_pixel_size(slide: Slide) -> RedCellMeasurement:
     """
     looks: list[_Look] = []
     result = _judge(looks)
-    for rgb, scale in _views(slide):
+    for rgb, scale in views(slide):
         looks.append(_look(rgb, scale))
         result = _judge(looks)
         if result[1] >= _ENOUGH:
@@ -107,7 +109,7 @@ def measure_pixel_size(slide: Slide) -> RedCellMeasurement:
     return result[0]
 
 
-def _views(slide: Slide):
+def views(slide: Slide):
     """Yield pictures (uint8) and view pixels per level-0 pixel: the whole picture, or tiles spread over the slide."""
     height, width = slide.shape
     longest = max(height, width)
@@ -150,7 +152,7 @@ def _density(rgb: np.ndarray) -> np.ndarray:
     return np.log(cv2.resize(light, (w, h), interpolation=cv2.INTER_CUBIC).reshape(h, w, 3) / x)
 
 
-class _View:
+class View:
     """The maps of one view and the round objects found in it."""
 
     def __init__(self, rgb: np.ndarray) -> None:
@@ -245,7 +247,7 @@ class _View:
 def _look(rgb: np.ndarray, scale: float) -> _Look:
     if min(rgb.shape[:2]) < 16:
         return _Look([], 0.0, 0.08, 0.0, float(rgb.shape[0] * rgb.shape[1]))
-    view = _View(rgb)
+    view = View(rgb)
     found = [d for t in np.linspace(0.15, 0.85, 8) * view.contrast for d in view.alone(float(t))]
     found += [d for t in np.array([0.3, 0.45, 0.6]) * view.contrast for d in view.parted(float(t))]
     found.sort(key=lambda d: -d.edge)
@@ -283,9 +285,13 @@ def _judge(looks: list[_Look]) -> tuple[RedCellMeasurement, float]:
     spread = float(1.4826 * np.median(np.abs(size[near] - middle)))
     alone = sum(np.pi * d.diameter**2 / 4 for d, use in zip(discs, near, strict=True) if use and d.free == 1.0)
     weighted = total * np.pi * diameter**2 / 4
-    if total < 0.7 or weighted < 0.04 * covered:  # debris, or a single piece of a clump
+    enough = total >= 0.7 and weighted >= 0.04 * covered
+    # Where red cells lie over one another hardly one stands free: pieces of clumps are better than nothing, and the
+    # result is marked. Less than that is debris.
+    pieces = coverage > _CROWDED and total >= 0.3 and weighted >= 0.012 * covered
+    if not (enough or pieces):
         return RedCellMeasurement(None, float("nan"), 0, float("nan"), False, coverage), 0.0
     crowding = 1 - min(1.0, alone / covered) if covered else 0.0
-    reliable = total >= 2.5 and spread <= 0.15
+    reliable = enough and total >= 2.5 and spread <= 0.15
     um = RED_CELL_UM / diameter
     return RedCellMeasurement(um, diameter, int(near.sum()), spread, reliable, coverage, crowding), total
