@@ -16,7 +16,8 @@ from psygnal import Signal
 from napari_aml.ui.state import ReviewState, RowsChanged
 from napari_aml.viewer import layers as look
 from napari_aml.viewer.drawing import Box, draw_masks, is_field, pyramid, union
-from napari_aml.viewer.names import MOST_NAMES, frame_selected, sides, write_names
+from napari_aml.viewer.features import look_at, write_features, write_some_features
+from napari_aml.viewer.names import MOST_NAMES, frame_selected, write_names
 from napari_aml.viewer.private import painted_box, unwrap
 
 if TYPE_CHECKING:
@@ -327,28 +328,13 @@ class ReviewBridge:
     # ---- names, features, the selected cell ----------------------------------------------------------------
 
     def _write_features(self) -> None:
-        """Let napari's status bar say class and probability of the cell under the mouse."""
-        import pandas as pd
-
-        layer, analysis = self.layer(look.CELLS), self.state.analysis
-        if layer is None:
-            return
-        frame = pd.DataFrame({"index": analysis.cells.table["label"].to_numpy()})
-        if analysis.predictions is not None:
-            frame["class"] = self.state.codes()
-            frame["probability"] = np.round(analysis.predictions.confidence, 2)
-        layer.features = frame
+        if (layer := self.layer(look.CELLS)) is not None:
+            write_features(layer, self.state)
 
     def _write_some(self, rows: list[int]) -> None:
         """Bring names and features of a few cells up to date without touching those of thousands of others."""
-        said, layer = self.state.analysis.predictions, self.layer(look.CELLS)
-        features = None if layer is None else layer.features
-        if said is not None and features is not None and "class" in features and len(features) == self.state.n_cells:
-            for row in rows:
-                features.at[row, "class"] = self.state.code(row)
-                features.at[row, "probability"] = round(float(said.probabilities[row].max()), 2)
-        elif said is not None:
-            self._write_features()
+        if (layer := self.layer(look.CELLS)) is not None:
+            write_some_features(layer, self.state, rows)
         if self.state.n_cells <= MOST_NAMES or self.state.row(self.state.selected) in rows:
             self._write_names()
 
@@ -369,20 +355,11 @@ class ReviewBridge:
             # The brush goes on painting the cell that is looked at.
             cells.selected_label = int(self.state.analysis.cells.table["label"].iloc[row])
 
-    def look_at(self, uid: str | None, *, recentre: bool = True) -> None:
+    def look_at(self, uid: str | None) -> None:
         """Move the camera to a cell; the zoom stays unless the cell would be a speck."""
         row, cells = self.state.row(uid), self.layer(look.CELLS)
-        if row is None or cells is None:
-            return
-        table = self.state.analysis.cells.table
-        y, x = (float(table[c].iloc[row]) for c in ("y", "x"))
-        world = cells.data_to_world((y, x))
-        camera = self.viewer.camera
-        if recentre:
-            camera.center = (*camera.center[: 3 - len(world)], *world)
-        side = float(sides(self.state, np.array([row]))[0]) * float(np.abs(cells.scale[-1]))
-        if side * camera.zoom < 24:
-            camera.zoom = 96 / side
+        if row is not None and cells is not None:
+            look_at(self.viewer, cells, self.state, row)
 
     # ---- what a person does on the canvas ------------------------------------------------------------------
 

@@ -11,11 +11,9 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QFileDialog,
-    QFrame,
     QLabel,
     QMessageBox,
     QPushButton,
-    QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -32,6 +30,7 @@ from napari_aml.ui.state import ReviewState
 from napari_aml.viewer import words
 from napari_aml.viewer.controller import ReviewController
 from napari_aml.viewer.keys import CellKeys
+from napari_aml.viewer.pages import evidence_lut, page, scrolled
 from napari_aml.viewer.private import unwrap
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class SmearReviewWidget(QWidget):
         self.controller = ReviewController(napari_viewer, self.job_bar, self)
         self.state: ReviewState = self.controller.state
         self.form = AnalysisForm(("default", "classical"))
-        self.inspector = CellInspector(_evidence_lut())
+        self.inspector = CellInspector(evidence_lut())
         self.heatmap_form = HeatmapForm()
         self.differential = DifferentialView()
         self.models = ModelPanel()
@@ -87,9 +86,9 @@ class SmearReviewWidget(QWidget):
         self.save_button.setToolTip("Label images, tables, heatmap, overlay, differential, provenance and a report.")
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(_scrolled(self._analyse_page()), "Analyse")
-        self.tabs.addTab(_scrolled(self.inspector), "Cells")
-        self.tabs.addTab(_scrolled(_page(self.heatmap_form)), "Heatmap")
+        self.tabs.addTab(scrolled(self._analyse_page()), "Analyse")
+        self.tabs.addTab(scrolled(self.inspector), "Cells")
+        self.tabs.addTab(scrolled(page(self.heatmap_form)), "Heatmap")
         self.tabs.addTab(self.differential, "Differential")
         self.tabs.addTab(self.models, "Model")
         self.tabs.setUsesScrollButtons(True)
@@ -105,7 +104,7 @@ class SmearReviewWidget(QWidget):
         layout.addWidget(footer)
 
     def _analyse_page(self) -> QWidget:
-        return _page(self.form, self.save_button)
+        return page(self.form, self.save_button)
 
     # ---- wiring --------------------------------------------------------------------------------------------
 
@@ -289,6 +288,8 @@ class SmearReviewWidget(QWidget):
         self._enable()
 
     def _on_rows(self, what: Any) -> None:
+        if what.masks:
+            self.show_message("")
         if self.state.selected in what.uids or what.masks:
             self._inspect()
         if not self._live.isActive():
@@ -393,31 +394,3 @@ class SmearReviewWidget(QWidget):
 def _let_go(bridge: Any, keys: CellKeys, *_: Any) -> None:
     bridge.close()
     keys.release()
-
-
-def _scrolled(page: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(page)
-    return area
-
-
-def _page(*widgets: QWidget) -> QWidget:
-    page = QWidget()
-    layout = QVBoxLayout(page)
-    layout.setContentsMargins(6, 6, 6, 6)
-    for widget in widgets:
-        layout.addWidget(widget)
-    layout.addStretch(1)
-    return page
-
-
-def _evidence_lut() -> Any:
-    """Return the heatmap layer's colours as uint8 (256, 4), so that inspector and canvas agree."""
-    import numpy as np
-
-    from napari_aml.viewer.layers import heat_colormap
-
-    return np.round(255 * np.asarray(heat_colormap().map(np.linspace(0, 1, 256)))).astype(np.uint8)

@@ -1,0 +1,54 @@
+"""What napari itself shows of the cells: the status bar under the mouse, the camera on one cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_aml.viewer.names import sides
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+    from napari_aml.ui.state import ReviewState
+
+#: A cell narrower than this on the screen, in pixels, is a speck; it is then shown this wide.
+_SPECK, _WIDE = 24, 96
+
+
+def write_features(layer: Labels, state: ReviewState) -> None:
+    """Let napari's status bar say class and probability of the cell under the mouse (by the column ``index``)."""
+    import pandas as pd
+
+    analysis = state.analysis
+    frame = pd.DataFrame({"index": analysis.cells.table["label"].to_numpy()})
+    if analysis.predictions is not None:
+        frame["class"] = state.codes()
+        frame["probability"] = np.round(analysis.predictions.confidence, 2)
+    layer.features = frame
+
+
+def write_some_features(layer: Labels, state: ReviewState, rows: list[int]) -> None:
+    """Bring a few rows up to date in place; thousands of others are left alone."""
+    said, features = state.analysis.predictions, layer.features
+    if said is None:
+        return
+    if "class" not in features or len(features) != state.n_cells:
+        write_features(layer, state)
+        return
+    for row in rows:
+        features.at[row, "class"] = state.code(row)
+        features.at[row, "probability"] = round(float(said.probabilities[row].max()), 2)
+
+
+def look_at(viewer: ViewerModel, layer: Labels, state: ReviewState, row: int) -> None:
+    """Move the camera to a cell; the zoom stays unless the cell would be a speck."""
+    table = state.analysis.cells.table
+    world = layer.data_to_world(tuple(float(table[c].iloc[row]) for c in ("y", "x")))
+    camera = viewer.camera
+    camera.center = (*camera.center[: 3 - len(world)], *world)
+    side = float(sides(state, np.array([row]))[0]) * float(np.abs(layer.scale[-1]))
+    if side * camera.zoom < _SPECK:
+        camera.zoom = _WIDE / side
