@@ -165,7 +165,7 @@ def test_edits_touch_their_rows_only_and_are_classified_again(viewer, dock, fiel
         dock.controller.editor.undo()
     assert state.n_cells == 1
     np.testing.assert_array_equal(layer.data, state.analysis.cells.masks.to_array())
-    settle(qtbot, dock)
+    qtbot.waitUntil(lambda: not state.pending, timeout=60_000)
     assert state.analysis.table().iloc[0]["uid"] == first["uid"]
     assert dock.said == []
 

@@ -62,4 +62,8 @@ class MaskCommand(QUndoCommand):
 
     def undo(self) -> None:
         """Undo it."""
-        self._then(self._state.replace_cells(self._edit.before, self._edit.touched_back, self._edit.box))
+        edit = self._edit
+        what = self._state.replace_cells(edit.before, edit.touched_back, edit.box)
+        if edit.touched_back:
+            self._state.selected = edit.touched_back[0]
+        self._then(what)
