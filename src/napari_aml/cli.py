@@ -68,7 +68,8 @@ def _progress_bar(title: str) -> Iterator[object]:
         TextColumn("{task.percentage:>3.0f}%"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
 
         def show(event: object) -> None:
@@ -193,9 +194,9 @@ def demo(
 ) -> None:
     """Run the main job on the smear pictures that the package ships, then open napari on the results."""
     from napari_aml.diagnosis import has_screen
-    from napari_aml.samples import smear_fields
+    from napari_aml.samples import sample_paths
 
-    pictures = smear_fields()
+    pictures = sample_paths("smear")
     analyse(pictures, out)
     typer.echo(f"\n{RESEARCH_USE}\nResults of {len(pictures)} pictures lie in {out.resolve()}")
     if window and has_screen():
@@ -252,6 +253,8 @@ def main() -> None:
     # Full-disk and closed-pipe errors are the person's to read, too; NAPARI_AML_DEBUG shows where they come from.
     try:
         code = app(standalone_mode=False)
+        if code == Cancelled.exit_code:  # the option parser turns Ctrl-C into this code without a word
+            raise KeyboardInterrupt
     except AmlError as error:
         _leave(str(error), error.exit_code, error)
     except typer.Exit as stop:  # pragma: no cover - standalone_mode=False returns the code

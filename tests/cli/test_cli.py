@@ -69,6 +69,15 @@ def test_a_broken_picture_is_named_and_the_others_are_done(shell, bccd_field, tm
     assert not (tmp_path / "out" / "good" / "cam.tif").exists()
 
 
+def test_the_demo_analyses_the_shipped_smears(shell, tmp_path):
+    code, out, err = shell("demo", "--out", tmp_path / "demo", "--no-window")
+    reports = sorted((tmp_path / "demo").glob("*/report.html"))
+    assert code == 0, err
+    assert len(reports) == 11 and str(tmp_path / "demo") in out and "For Research Use Only" in out
+    found = sum(len(pd.read_csv(report.parent / "cells.csv")) for report in reports)
+    assert found >= 11  # every shipped field holds at least one white cell
+
+
 def test_two_pictures_of_one_name_do_not_overwrite_each_other(shell, bccd_field, tmp_path):
     for side in "ab":
         (tmp_path / side).mkdir()

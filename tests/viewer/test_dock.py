@@ -170,15 +170,16 @@ def test_edits_touch_their_rows_only_and_are_classified_again(viewer, dock, fiel
     assert dock.said == []
 
 
-def test_cancel_stops_within_a_second_and_leaves_nothing_behind(viewer, dock, field, qtbot, monkeypatch):
+def test_cancel_stops_at_the_next_sign_of_life_and_leaves_nothing_behind(viewer, dock, field, qtbot, monkeypatch):
     from napari_aml.progress import Progress
 
-    closed = threading.Event()
+    closed, lived = threading.Event(), []
 
     def endless(*_, **__):
         try:
             for i in range(100_000):
                 time.sleep(0.02)
+                lived.append(i)
                 yield Progress(i, 100_000, "for ever")
         finally:
             closed.set()
@@ -187,11 +188,11 @@ def test_cancel_stops_within_a_second_and_leaves_nothing_behind(viewer, dock, fi
     dock.analyse()
     qtbot.waitUntil(lambda: dock.job_bar.bar.maximum() == 100_000, timeout=10_000)
     assert not dock.form.analyse_button.isEnabled()
-    start = time.monotonic()
     qtbot.mouseClick(dock.job_bar.cancel_button, Qt.MouseButton.LeftButton)
-    finish(qtbot, dock, 2)
-    assert time.monotonic() - start < 1.0
-    assert closed.wait(1)
+    at_click = len(lived)
+    finish(qtbot, dock, 30)
+    assert closed.wait(10)
+    assert len(lived) - at_click <= 5  # counted in steps, not in seconds: machines are busy
     assert [layer.name for layer in viewer.layers] == ["field"] and dock.state.analysis is None
     assert dock.form.analyse_button.isEnabled() and dock.said == []
 
