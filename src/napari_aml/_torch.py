@@ -137,6 +137,18 @@ def choose_device(name: str = "auto", precision: str = "auto") -> Device:
     return Device(name, precision)
 
 
+def convolves_in_bfloat16(device_type: str) -> bool:
+    """Tell whether a device convolves in bfloat16 faster than in float32 (AVX-512-BF16 or AMX; CUDA from Ampere on)."""
+    import torch
+
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device_type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an exception means that the device's memory is full."""
     import torch
