@@ -28,6 +28,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def __getattr__(name: str) -> Any:
     if name not in ("torch", "timm"):
         raise AttributeError(f"module 'napari_aml._torch' has no attribute {name!r}")
+    if name in sys.modules:
+        return sys.modules[name]
     try:
         _load_triton_apart()
         return importlib.import_module(name)
