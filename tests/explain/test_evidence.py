@@ -98,7 +98,7 @@ def test_sampled_masks_are_the_masks_wherever_the_crop_lies(y, x, side):
     nuclei = np.zeros_like(labels)
     nuclei[50:70, 80:100] = 1
     masks = CellMasks.from_arrays(labels, nuclei)
-    drawn = np.zeros((400, 480), np.uint8)
+    drawn = np.zeros((500, 520), np.uint8)  # every crop drawn below lies inside
     drawn[100:260, 100:300] = (labels == 1).astype(np.uint8) + (nuclei == 1)
     sampled = sample_masks(masks, np.array([1]), np.array([[y, x, y + side, x + side]]), grid=side)
     assert (sampled[0] == drawn[100 + y : 100 + y + side, 100 + x : 100 + x + side]).all()
