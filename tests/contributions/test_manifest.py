@@ -65,7 +65,7 @@ def test_settings_of_the_manifest_are_the_defaults_in_code(manifest):
 
 
 def test_heatmap_methods_of_the_manifest_are_those_of_the_command_line(manifest):
-    from napari_aml.cli import Cam
+    from napari_aml.cli.app import Cam
 
     listed = manifest.contributions.configurations["heatmap"].properties["method"].enum
     assert set(listed) == {method.value for method in Cam}

@@ -32,6 +32,7 @@ from napari_aml.viewer.controller import ReviewController
 from napari_aml.viewer.keys import CellKeys
 from napari_aml.viewer.pages import evidence_lut, page, scrolled
 from napari_aml.viewer.private import unwrap
+from napari_aml.viewer.sessions import forget_review, register_review
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -70,6 +71,7 @@ class SmearReviewWidget(QWidget):
         self._keys = CellKeys(self.controller.step, self.controller.editor.undo, self.controller.editor.redo)
         self._connect()
         self._prepared = False
+        register_review(napari_viewer, self)
         self._list_pictures()
         # A dock that napari closes is destroyed without a close event: its traces on the viewer go with it.
         self.destroyed.connect(partial(_let_go, self.controller.bridge, self._keys))
@@ -163,6 +165,7 @@ class SmearReviewWidget(QWidget):
         if getattr(self, "_shut", False):
             return
         self._shut = True
+        forget_review(self.viewer)
         self._live.stop()
         self._keys.release()
         events = self.viewer.layers.events

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +11,8 @@ from typing import Annotated
 import typer
 
 from napari_aml import RESEARCH_USE, __version__
+from napari_aml.cli.console import DeviceName, Model, Size, drive, err
 from napari_aml.errors import AmlError, Cancelled, InputError
-from napari_aml.progress import Result, Steps, run
 
 app = typer.Typer(
     add_completion=False,
@@ -35,53 +33,6 @@ class Cam(StrEnum):
     eigencam = "eigencam"
     scorecam = "scorecam"
     none = "none"
-
-
-Model = Annotated[
-    str | None, typer.Option("--model", help="Model bundle: a folder or a name; default: the shipped one.")
-]
-Size = Annotated[
-    float | None,
-    typer.Option(
-        "--pixel-size",
-        min=0.01,
-        max=20.0,
-        help="µm per pixel; default: from the file, else from the red cells.",
-    ),
-]
-DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-
-
-def _err(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-@contextmanager
-def _progress_bar(title: str) -> Iterator[object]:
-    """Show a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
-
-        def show(event: object) -> None:
-            text = f"{title}: {event.message}" if event.message else title  # type: ignore[attr-defined]
-            bar.update(task, total=event.total or None, completed=event.done, description=text)  # type: ignore[attr-defined]
-
-        yield show
-
-
-def _drive(title: str, steps: Steps[Result]) -> Result:
-    with _progress_bar(title) as show:
-        return run(steps, show)  # type: ignore[arg-type]
 
 
 def _pictures(paths: list[Path]) -> list[Path]:
@@ -142,22 +93,22 @@ def analyse(
                 path, model=bundle, pixel_size_um=pixel_size, device=device,
                 cam=None if cam is Cam.none else cam.value, stage=stage, segmenter=segmenter,
             )  # fmt: skip
-            result = _drive(path.name, steps)
-            folder = _drive(f"{path.name}: writing", write_results_steps(result, out / name))
+            result = drive(path.name, steps)
+            folder = drive(f"{path.name}: writing", write_results_steps(result, out / name))
         except Cancelled:
             raise
         except AmlError as error:
             failed.append((path, error))
-            _err(f"{path.name}: {error}")
+            err(f"{path.name}: {error}")
             continue
         count = len(result.cells)
         said = f"{count} cell{'s' if count != 1 else ''}" if count else "no cells found"
         typer.echo(f"{path.name}: {said}, {result.slide.pixel_size}. Results: {folder / 'report.html'}")
         for note in result.slide.notes:
-            _err(f"{path.name}: note: {note}")
+            err(f"{path.name}: note: {note}")
     if failed:
         if len(pictures) > 1:
-            _err(f"{len(failed)} of {len(pictures)} pictures could not be analysed; the others are done.")
+            err(f"{len(failed)} of {len(pictures)} pictures could not be analysed; the others are done.")
         raise typer.Exit(failed[0][1].exit_code)
 
 
@@ -174,7 +125,7 @@ def classify_crops(
     from napari_aml.export import check_writable, write_csv
 
     check_writable(out.parent)
-    table = _drive(
+    table = drive(
         folder.name,
         classify_folder_steps(folder, load_bundle(model), device=device, pixel_size_um=pixel_size),
     )
@@ -182,7 +133,7 @@ def classify_crops(
     unread = table[table["class"].isna() | (table["class"] == "")]
     typer.echo(f"{len(table) - len(unread)} pictures classified. Results: {out}")
     for row in unread.itertuples():
-        _err(f"{row.path}: {getattr(row, 'error', 'could not be read')}")
+        err(f"{row.path}: {getattr(row, 'error', 'could not be read')}")
     if len(unread):
         raise typer.Exit(InputError.exit_code)
 
@@ -279,9 +230,5 @@ def _leave(text: str, code: int, error: BaseException | None = None) -> None:
         import traceback
 
         traceback.print_exception(error)
-    _err(text)
+    err(text)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

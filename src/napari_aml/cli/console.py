@@ -1,0 +1,59 @@
+"""What every command shares: progress on standard error, options that several commands take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from napari_aml.progress import Result, Steps, run
+
+Model = Annotated[
+    str | None, typer.Option("--model", help="Model bundle: a folder or a name; default: the shipped one.")
+]
+Size = Annotated[
+    float | None,
+    typer.Option(
+        "--pixel-size",
+        min=0.01,
+        max=20.0,
+        help="µm per pixel; default: from the file, else from the red cells.",
+    ),
+]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+def err(text: str) -> None:
+    """Say something on standard error."""
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[object]:
+    """Show a progress bar on standard error; yields what takes the events."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+
+        def show(event: object) -> None:
+            text = f"{title}: {event.message}" if event.message else title  # type: ignore[attr-defined]
+            bar.update(task, total=event.total or None, completed=event.done, description=text)  # type: ignore[attr-defined]
+
+        yield show
+
+
+def drive(title: str, steps: Steps[Result]) -> Result:
+    """Run a long job under a progress bar and return what it made."""
+    with progress_bar(title) as show:
+        return run(steps, show)  # type: ignore[arg-type]

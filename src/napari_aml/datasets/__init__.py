@@ -1,0 +1,1 @@
+"""Labelled pictures as one format: a manifest table plus pictures, whatever they came from."""

@@ -1,0 +1,1 @@
+"""An expression file becomes a subtype call. Knows nothing of pictures."""

@@ -1,0 +1,1 @@
+"""From cells to the patient: heads that read all cells of a smear."""

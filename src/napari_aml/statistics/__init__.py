@@ -1,0 +1,1 @@
+"""Figures that every room needs: metrics, intervals, calibration, conformal sets, agreement. NumPy only."""
