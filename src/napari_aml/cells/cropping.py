@@ -43,9 +43,7 @@ def crops(
     level = slide.level_for(crop_um / crop_px)
     down = slide.levels[level].downsample
     side = crop_um / slide.pixel_size.um / down
-    # A multiple of the whole shrinking factor, so that `resample` finds whole pixels to average: at most 0.5 % off.
-    factor = max(1, int(side / crop_px))
-    side = max(1, factor * round(side / factor))
+    side = even_side(side, crop_px)
     top = np.rint(np.asarray(y, float) / down - side / 2).astype(int)
     left = np.rint(np.asarray(x, float) / down - side / 2).astype(int)
     blocks: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -57,25 +55,38 @@ def crops(
         block = slide.region(level, int(y0), int(x0), int(height), int(width))
         for i in members:
             a, b = top[i] - y0, left[i] - x0
-            out[i] = resample(block[a : a + side, b : b + side], crop_px)
+            resample(block[a : a + side, b : b + side], crop_px, out[i])
     return out
 
 
-def resample(picture: np.ndarray, size: int) -> np.ndarray:
+def even_side(side: float, size: int) -> int:
+    """Return the side nearest to `side` that can be halved as often as `resample` will halve it: at most 0.5 % off."""
+    factor = 1
+    while side >= 2 * factor * size:
+        factor *= 2
+    return max(1, factor * round(side / factor))
+
+
+def resample(picture: np.ndarray, size: int, out: np.ndarray | None = None) -> np.ndarray:
     """Resample a square picture uint8 (h, h, 3) to (size, size, 3).
 
     Shrinking averages areas and enlarging interpolates cubically, so that no scanner leaves its own aliasing.
-    Whole factors are taken out first, which is several times faster and averages just the same.
+    Halvings are taken out first, which averages just the same and is several times faster.
+
+    Parameters
+    ----------
+    picture
+        uint8 (h, h, 3).
+    size
+        Side of the result.
+    out
+        Where to write it, uint8 (size, size, 3).
     """
     import cv2
 
-    ratio = picture.shape[0] / size
-    if ratio < 1:
-        return cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)
-    whole = int(ratio)
-    if whole > 1:
-        least = -(-picture.shape[0] // whole)
-        picture = cv2.resize(picture, (least, least), interpolation=cv2.INTER_AREA)
-    if picture.shape[0] != size:
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    return picture
+    if picture.shape[0] < size:
+        return cv2.resize(picture, (size, size), dst=out, interpolation=cv2.INTER_CUBIC)
+    while picture.shape[0] >= 2 * size and picture.shape[0] % 2 == 0:
+        half = picture.shape[0] // 2
+        picture = cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, (size, size), dst=out, interpolation=cv2.INTER_AREA)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from napari_aml.slides.slide import Slide
 
 
+#: Pictures up to this many pixels stay decoded from one view to the next.
+_KEPT_PX = 1_000_000
+
+
 def classify_folder_steps(
     folder: str | Path, bundle: ModelBundle, device: Device | str = "auto", pixel_size_um: float | None = None
 ) -> Steps[pd.DataFrame]:
@@ -119,6 +123,7 @@ class FolderCrops:
         self.paths, self.crop_um, self.crop_px, self.pixel_size_um = paths, crop_um, crop_px, pixel_size_um
         self.errors: dict[int, AmlError] = {}
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "decode")
+        self._open: dict[int, Slide] = {}
 
     def __enter__(self) -> FolderCrops:
         return self
@@ -136,6 +141,9 @@ class FolderCrops:
 
     def read(self, rows: np.ndarray, zoom: float = 1.0) -> np.ndarray:
         """Decode some pictures: uint8 (n, crop_px, crop_px, 3)."""
+        # Small pictures stay decoded while further views of the same rows are asked for.
+        asked = {int(row) for row in rows}
+        self._open = {row: slide for row, slide in self._open.items() if row in asked}
         return np.stack(list(self._pool.map(lambda row: self._crop(int(row), zoom), rows)))
 
     def _crop(self, row: int, zoom: float) -> np.ndarray:
@@ -144,7 +152,9 @@ class FolderCrops:
         try:
             if row in self.errors:
                 raise self.errors[row]
-            slide = open_slide(self.paths[row], self.pixel_size_um)
+            slide = self._open.get(row) or open_slide(self.paths[row], self.pixel_size_um)
+            if np.prod(slide.shape) <= _KEPT_PX:
+                self._open[row] = slide
             return _whole(slide, self.crop_px, zoom) if self.pixel_size_um is None else self._cut(slide, zoom)
         except AmlError as error:
             self.errors[row] = error

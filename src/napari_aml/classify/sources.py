@@ -132,11 +132,10 @@ def centre_square(picture: np.ndarray, px: int, zoom: float = 1.0, out: np.ndarr
     out
         Where to write it, uint8 (px, px, 3).
     """
-    import cv2
+    from napari_aml.cells.cropping import even_side, resample
 
     height, width = picture.shape[:2]
-    side = max(1, round(min(height, width) / zoom))
+    shorter = min(height, width)
+    side = min(even_side(shorter / zoom, px), shorter)
     top, left = (height - side) // 2, (width - side) // 2
-    square = np.ascontiguousarray(picture[top : top + side, left : left + side])
-    how = cv2.INTER_AREA if side > px else cv2.INTER_CUBIC
-    return cv2.resize(square, (px, px), dst=out, interpolation=how)
+    return resample(np.ascontiguousarray(picture[top : top + side, left : left + side]), px, out)
