@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_aml.review.blasts import BlastSummary, blast_summary
+    from napari_aml.review.comparison import Concordance
+    from napari_aml.review.concordance import reconcile
     from napari_aml.review.counting import CountingSettings, differential, exact_interval, sure_codes
 
 _LAZY = {
+    "Concordance": "comparison",
+    "reconcile": "concordance",
     "BlastSummary": "blasts",
     "blast_summary": "blasts",
     "CountingSettings": "counting",
@@ -18,7 +22,10 @@ _LAZY = {
     "sure_codes": "counting",
 }
 
-__all__ = ["BlastSummary", "CountingSettings", "blast_summary", "differential", "exact_interval", "sure_codes"]
+__all__ = [
+    "BlastSummary", "Concordance", "CountingSettings", "blast_summary", "differential", "exact_interval", "reconcile",
+    "sure_codes",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
