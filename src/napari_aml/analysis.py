@@ -34,6 +34,9 @@ class Analysis:
         The model bundle that made the predictions, or None.
     provenance
         Versions, hashes, settings, times, warnings.
+    final
+        What people said of the cells, as `napari_aml.review.final.final_codes` returns it with the cells' ``uid`` as
+        index; None while no person has said anything.
     """
 
     slide: Slide
@@ -42,12 +45,14 @@ class Analysis:
     heatmaps: Heatmaps | None = None
     bundle: ModelBundle | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    final: pd.DataFrame | None = None
 
     def table(self) -> pd.DataFrame:
         """Return the cell table with the model's columns.
 
         Adds ``class, probability, runner_up, p_<CODE>…, ood`` and ``cam_in_cell, cam_in_nucleus, cam_has_evidence``
-        where there are predictions and heatmaps.
+        where there are predictions and heatmaps; then ``code_final, confirmed`` (a person's code goes before the
+        model's, and ``class`` stays the model's) and, with decisions, ``decided_by, disputed``.
         """
         table = self.cells.table.reset_index(drop=True).copy()
         said = self.predictions
@@ -62,4 +67,23 @@ class Analysis:
             table["cam_in_cell"] = self.heatmaps.in_cell
             table["cam_in_nucleus"] = self.heatmaps.in_nucleus
             table["cam_has_evidence"] = self.heatmaps.has_evidence
+        if said is not None or self.final is not None:
+            table = self._with_final(table)
+        return table
+
+    def _with_final(self, table: pd.DataFrame) -> pd.DataFrame:
+        model = table["class"].to_numpy(object) if "class" in table else np.full(len(table), "", object)
+        confirmed = np.zeros(len(table), bool)
+        if self.final is not None:
+            # Cells that came after the decisions were gathered are the model's, and where no person spoke its newest
+            # word counts.
+            words = self.final.reindex(table["uid"])
+            confirmed = words["confirmed"].eq(True).to_numpy(bool)
+            model = np.where(confirmed, words["code_final"].to_numpy(object), model)
+        table["code_final"] = pd.Series(model, dtype="str")
+        table["confirmed"] = confirmed
+        if self.final is not None:
+            who = np.where(confirmed, words["decided_by"].to_numpy(object), "")
+            table["decided_by"] = pd.Series(who, dtype="str")
+            table["disputed"] = words["disputed"].eq(True).to_numpy(bool)
         return table

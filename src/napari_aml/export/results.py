@@ -137,8 +137,8 @@ def _tables(
     if analysis.predictions is None:
         return None
     counts = differential(
-        table["class"].tolist(), settings=settings, probabilities=table["probability"].to_numpy(),
-        classes=analysis.predictions.codes,
+        table["code_final"].tolist(), table["confirmed"].to_numpy(), settings,
+        probabilities=table["probability"].to_numpy(), classes=analysis.predictions.codes,
     )  # fmt: skip
     write_csv(counts, folder / "differential.csv")
     return counts
@@ -147,7 +147,7 @@ def _tables(
 def _overlay(analysis: Analysis, table: pd.DataFrame, folder: Path) -> Steps[Overview]:
     """Write overlay.png and return the overview that it is drawn on."""
     overview = yield from _share(overview_steps(analysis.slide, OVERLAY_LONGEST), 0, 500)
-    codes = table["class"].tolist() if "class" in table else None
+    codes = table["code_final"].tolist() if "code_final" in table else None
     steps = draw_overlay_steps(overview, analysis.cells.masks, table["label"].tolist(), codes)
     drawn = yield from _share(steps, 500, _SCALE)
     _write_png(folder / "overlay.png", drawn)
