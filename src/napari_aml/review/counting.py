@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from napari_aml.errors import InputError
+from napari_aml.statistics.intervals import exact_interval
 from napari_aml.taxonomy import CLASSES, CellClass, Role, cell_class
 
 UNKNOWN = "UNK"
@@ -69,33 +70,6 @@ class CountingSettings:
             raise InputError(f"The least probability is {self.least_probability}.", "Give a number between 0 and 1.")
         if not 0 < self.confidence < 1:
             raise InputError(f"The confidence of an interval is {self.confidence}.", "Give one between 0 and 1.")
-
-
-def exact_interval(
-    count: int | np.ndarray, total: int | np.ndarray, confidence: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the exact (Clopper–Pearson) limits of a proportion.
-
-    Parameters
-    ----------
-    count, total
-        Successes of trials; 0 ≤ count ≤ total; scalars or arrays.
-    confidence
-        0…1.
-
-    Returns
-    -------
-    low, high : numpy.ndarray
-        Proportions, 0…1; NaN where there were no trials.
-    """
-    from scipy.stats import beta
-
-    k, n = np.asarray(count, float), np.asarray(total, float)
-    tail = (1 - confidence) / 2
-    with np.errstate(invalid="ignore"):
-        low = np.where(k > 0, beta.ppf(tail, np.maximum(k, 1e-9), n - k + 1), 0.0)
-        high = np.where(k < n, beta.ppf(1 - tail, k + 1, np.maximum(n - k, 1e-9)), 1.0)
-    return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
 
 
 def sure_codes(

@@ -1,1 +1,8 @@
-"""Figures that every room needs: metrics, intervals, calibration, conformal sets, agreement. NumPy only."""
+"""Figures that every room needs: metrics, intervals, calibration, conformal sets, likeness, splits, agreement.
+
+The names are listed in ``__init__.pyi`` and load on first use.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
