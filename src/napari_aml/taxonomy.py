@@ -68,7 +68,7 @@ _GRAN, _MONO, _LYMPH = ("myeloid", "granulocytic"), ("myeloid", "monocytic"), ("
 CLASSES: tuple[CellClass, ...] = (
     CellClass("MYO", "myeloblast", Role.BLAST, "CL:0000835", "#d62728", "m", _GRAN),
     CellClass("MOB", "monoblast", Role.BLAST, "CL:0000040", "#ff1493", "o", _MONO),
-    CellClass("PRM", "promonocyte", Role.BLAST, "CL:0000559", "#c71585", "p", _MONO),
+    CellClass("PRM", "promonocyte", Role.BLAST, "CL:0000559", "#c71585", "q", _MONO),
     CellClass("PMO", "promyelocyte", Role.IMMATURE, "CL:0000836", "#ffbb78", "r", _GRAN),
     CellClass("PMB", "promyelocyte, bilobed", Role.APL, None, "#ff7f0e", "w", _GRAN),
     CellClass("MYB", "myelocyte", Role.IMMATURE, "CL:0002193", "#9467bd", "y", _GRAN),

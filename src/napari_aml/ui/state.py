@@ -10,17 +10,27 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from psygnal import Signal, SignalGroupDescriptor
 
+from napari_aml.review.decisions import Decision, DecisionStore, MemoryStore
+from napari_aml.review.reader_view import ReaderView
+
 if TYPE_CHECKING:
     from napari_aml.analysis import Analysis
     from napari_aml.cells import Cells
     from napari_aml.classify import ModelBundle, Predictions
     from napari_aml.explain import Heatmaps
+    from napari_aml.review.regions import Region
 
 #: Heatmap targets that depend on the cell; any other target is a class code.
 PREDICTED, RUNNER_UP = "predicted", "runner-up"
 
 #: The code of a cell that no one has classified yet.
 UNCLASSIFIED = ""
+
+#: Whose word colours a cell: the reader's where there is one, else the model's; or always the model's.
+FINAL, PREDICTION = "final", "prediction"
+
+#: Who decides while no one has given a name.
+DEFAULT_READER = "reader 1"
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,16 @@ class RowsChanged:
         Whether masks changed (else only what is said about the cells).
     box
         Level-0 pixels (y0, x0, y1, x1) outside of which nothing changed; None when nobody knows.
+    said
+        Only what a person says of the cells changed (class, tags, note); masks, predictions and heatmaps did not.
+        Without uids, a region on the slide changed.
     """
 
     uids: tuple[str, ...]
     removed: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
     masks: bool = False
     box: tuple[int, int, int, int] | None = None
+    said: bool = False
 
 
 @dataclass
@@ -56,7 +70,9 @@ class ReviewState:
     analysis
         Slide, cells, predictions and heatmaps, always aligned row by row; None before the first job.
     selected
-        uid of the cell under inspection, or None.
+        uid of the cell under inspection, or None. Setting it makes it the only cell of the selection.
+    selection
+        uids of all chosen cells, `selected` among them; the same in gallery, canvas and map. See `select`.
     pending
         uids of cells whose prediction is still to come (during a job, after a mask edit).
     target
@@ -66,7 +82,15 @@ class ReviewState:
     heat_limit
         Evidence at which the heatmap's colour scale ends, the same for every cell; 0 = not known yet.
     colour_by
-        Whose word colours a cell; ``prediction`` is the model's.
+        Whose word is shown of a cell: `FINAL` or `PREDICTION`.
+    reader
+        Alias of the person who decides.
+    store
+        The record of decisions; setting it (or `reader`) reads that reader's view from it.
+    blinded
+        Whether of a cell neither the model's word nor that of other readers is shown before this reader's first one.
+    queue
+        (uid, why) of the cells to look at next, first one first.
     """
 
     analysis: Analysis | None = None
@@ -76,15 +100,31 @@ class ReviewState:
     method: str = "gradcam"
     stage: int = 3
     heat_limit: float = 0.0
-    colour_by: str = "prediction"
+    colour_by: str = FINAL
+    selection: frozenset[str] = frozenset()
+    reader: str = DEFAULT_READER
+    store: DecisionStore = field(default_factory=MemoryStore)
+    blinded: bool = False
+    queue: list[tuple[str, str]] = field(default_factory=list)
 
-    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(equality_operators={"analysis": operator.is_})
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
+        equality_operators={"analysis": operator.is_, "store": operator.is_, "queue": operator.is_}
+    )
     rows_changed: ClassVar[Signal] = Signal(RowsChanged)
 
     def __post_init__(self) -> None:
         self._indexed: object = None
         self._row_of_uid: dict[str, int] = {}
         self._row_of_label: dict[int, int] = {}
+        self._model_codes: tuple[object, np.ndarray] = (None, np.zeros(0, object))
+        self._selecting = False
+        self._view = ReaderView(self.reader, self.store.decisions())
+        self.events.selected.connect(self._on_selected)
+        self.events.selection.connect(self._on_selection)
+        self.events.store.connect(self.read_store)
+        self.events.reader.connect(self.read_store)
+        for event in (self.events.blinded, self.events.colour_by):
+            event.connect(self._announce_all)
 
     # ---- reading -------------------------------------------------------------------------------------------
 
@@ -112,24 +152,103 @@ class ReviewState:
         return None if row is None else str(self.analysis.cells.table["uid"].iloc[row])
 
     def codes(self) -> np.ndarray:
-        """Return the class code of each cell: object (n,), `UNCLASSIFIED` where none is known yet."""
+        """Return the class code of each cell as it may be shown: object (n,), `UNCLASSIFIED` where there is none."""
+        codes = self.model_codes()
+        if self.blinded:
+            codes[~self.model_shown()] = UNCLASSIFIED
+        return codes if self.colour_by == PREDICTION else self._with_decisions(codes)
+
+    def code(self, row: int) -> str:
+        """Return the class code of one cell as it may be shown; `UNCLASSIFIED` where there is none."""
+        uid = str(self.analysis.cells.table["uid"].iloc[row])
+        if self.colour_by != PREDICTION and uid in self.decided:
+            return self.decided[uid]
+        return self.model_code(row) if self.shows_model(uid) else UNCLASSIFIED
+
+    def final_codes(self) -> np.ndarray:
+        """Return the class code of each cell that counts: the reader's decision, else the model's; object (n,)."""
+        return self._with_decisions(self.model_codes())
+
+    def model_codes(self) -> np.ndarray:
+        """Return the model's class code of each cell, blinded or not: object (n,), a copy."""
         if self.analysis is None:
             return np.zeros(0, object)
-        if self.analysis.predictions is None:
+        said = self.analysis.predictions
+        if said is None:
             return np.full(self.n_cells, UNCLASSIFIED, object)
-        codes = self.analysis.predictions.code.copy()
+        if self._model_codes[0] is not said:
+            self._model_codes = (said, said.code)
+        codes = self._model_codes[1].copy()
         for uid in self.pending:
             row = self.row(uid)
             if row is not None:
                 codes[row] = UNCLASSIFIED
         return codes
 
-    def code(self, row: int) -> str:
-        """Return the class code of one cell; `UNCLASSIFIED` where none is known yet."""
+    def model_code(self, row: int) -> str:
+        """Return the model's class code of one cell, blinded or not."""
         said = None if self.analysis is None else self.analysis.predictions
         if said is None or self.analysis.cells.table["uid"].iloc[row] in self.pending:
             return UNCLASSIFIED
         return str(said.codes[int(said.probabilities[row].argmax())])
+
+    def shows_model(self, uid: str) -> bool:
+        """Tell whether the model's word (and that of other readers) on a cell may be shown."""
+        return not self.blinded or uid in self._view.spoken
+
+    def model_shown(self) -> np.ndarray:
+        """Tell of each cell whether the model's word may be shown: bool (n,)."""
+        shown = np.full(self.n_cells, not self.blinded)
+        if self.blinded:
+            shown[[row for uid in self._view.spoken if (row := self.row(uid)) is not None]] = True
+        return shown
+
+    @property
+    def decided(self) -> dict[str, str]:
+        """Return uid → this reader's class code, over all slides of the record. To read only: see `Decider`."""
+        return self._view.decided
+
+    @property
+    def tags(self) -> dict[str, frozenset[str]]:
+        """Return uid → names of its tags. To read only."""
+        return self._view.tags
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return uid → this reader's note. To read only."""
+        return self._view.notes
+
+    @property
+    def regions(self) -> dict[str, Region]:
+        """Return uid → region, on the slide under review. To read only."""
+        return {} if self.analysis is None else self._view.regions.get(self.analysis.cells.slide_id, {})
+
+    @property
+    def view(self) -> ReaderView:
+        """All that this reader said."""
+        return self._view
+
+    def counted(self) -> np.ndarray:
+        """Tell which cells the drawn regions let count: bool (n,)."""
+        from napari_aml.review.regions import counted
+
+        if self.analysis is None:
+            return np.zeros(0, bool)
+        table = self.analysis.cells.table
+        return counted(self.regions.values(), table["y"].to_numpy(), table["x"].to_numpy())
+
+    def confirmed(self) -> np.ndarray:
+        """Tell which cells this reader decided: bool (n,)."""
+        out = np.zeros(self.n_cells, bool)
+        out[[row for uid in self.decided if (row := self.row(uid)) is not None]] = True
+        return out
+
+    def _with_decisions(self, codes: np.ndarray) -> np.ndarray:
+        for uid, code in self.decided.items():
+            row = self.row(uid)
+            if row is not None:
+                codes[row] = code
+        return codes
 
     def neighbour(self, step: int) -> str | None:
         """Return the uid `step` places after the selected cell in table order, round and round."""
@@ -141,6 +260,44 @@ class ReviewState:
         return str(self.analysis.cells.table["uid"].iloc[(row + step) % self.n_cells])
 
     # ---- changing ------------------------------------------------------------------------------------------
+
+    def select(self, uids: Iterable[str], current: str | None = None) -> None:
+        """Choose several cells; `current` (one of them, else the first in table order) is the one to inspect."""
+        chosen = frozenset(uids)
+        if current not in chosen:
+            rows = sorted((row, uid) for uid in chosen if (row := self.row(uid)) is not None)
+            current = rows[0][1] if rows else None
+        self._selecting = True
+        try:
+            # First the many, then the one: who listens to `selected` finds the selection as it will be.
+            self.selection, self.selected = chosen, current
+        finally:
+            self._selecting = False
+
+    def _on_selected(self, uid: str | None) -> None:
+        if not self._selecting:
+            self.select(() if uid is None else (uid,), uid)
+
+    def _on_selection(self, chosen: frozenset[str]) -> None:
+        if not self._selecting:
+            self.select(chosen, self.selected)
+
+    def take(self, rows: Iterable[Decision]) -> None:
+        """Take rows that the record holds by now into this reader's view, and announce their cells."""
+        rows = list(rows)
+        for row in rows:
+            self._view.take(row)
+        cells = {row.uid for row in rows if row.kind != "region"}
+        self.rows_changed.emit(RowsChanged(tuple(sorted(cells)), said=True))
+
+    def read_store(self) -> None:
+        """Read this reader's view from the record anew (another reader, another record), and announce it."""
+        self._view = ReaderView(self.reader, self.store.decisions())
+        self._announce_all()
+
+    def _announce_all(self) -> None:
+        if self.analysis is not None:
+            self.rows_changed.emit(RowsChanged(tuple(self.analysis.cells.table["uid"]), said=True))
 
     def start_predictions(
         self, codes: tuple[str, ...], bundle: ModelBundle | None, uids: Iterable[str] | None = None
@@ -213,6 +370,8 @@ class ReviewState:
         self.pending = frozenset(pending)
         if self.selected is not None and self.selected not in kept:
             self.selected = None
+        elif not self.selection <= kept:
+            self.select(self.selection & kept, self.selected)
         what = RowsChanged(changed, removed, masks=True, box=box)
         self.rows_changed.emit(what)
         return what

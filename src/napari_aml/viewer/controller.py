@@ -15,6 +15,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_aml.errors import AmlError, InputError, NotASmearError
+from napari_aml.ui.deciding import Decider
 from napari_aml.ui.forms import AnalysisSettings
 from napari_aml.ui.jobs import JobBar
 from napari_aml.ui.state import PREDICTED, ReviewState, RowsChanged
@@ -57,6 +58,7 @@ class ReviewController(QObject):
         self.settings = AnalysisSettings()
         self.bundle: Any = None
         self.editor = MaskEditor(self.state, self.bridge, lambda: self.busy, self)
+        self.decider = Decider(self.state, self.editor.undo_stack, self)
         self.follow_up = FollowUp(self.state, lambda: self.busy, lambda: self.settings.device, self)
         self._results: dict[int, tuple[Image, Analysis]] = {}
         self._before: Analysis | None = None
@@ -65,11 +67,13 @@ class ReviewController(QObject):
         self.editor.failed.connect(self.failed)
         self.editor.edited.connect(self._on_edited)
         self.follow_up.failed.connect(self.failed)
+        self.decider.failed.connect(self.failed)
 
     def close(self) -> None:
         """Stop jobs and stop listening."""
         self.bar.cancel()
         self.follow_up.close()
+        self.decider.close()
         self.editor.close()
         self.bridge.close()
 
@@ -77,6 +81,12 @@ class ReviewController(QObject):
     def busy(self) -> bool:
         """Whether a job that a person started is running."""
         return self.bar.busy
+
+    @property
+    def masks_edited(self) -> bool:
+        """Whether masks of the picture shown were edited by hand."""
+        analysis = self.state.analysis
+        return analysis is not None and bool(analysis.provenance.get("mask_changes_by_hand"))
 
     # ---- pictures ------------------------------------------------------------------------------------------
 

@@ -203,7 +203,7 @@ class SmearReviewWidget(QWidget):
 
     def _may_replace(self) -> bool:
         """Ask before masks that were edited by hand are replaced."""
-        if self.controller.editor.undo_stack.count() == 0:
+        if not self.controller.masks_edited:
             return True
         answer = QMessageBox.question(
             self, "Replace edited masks?",

@@ -26,7 +26,7 @@ def write_features(layer: Labels, state: ReviewState) -> None:
     frame = pd.DataFrame({"index": analysis.cells.table["label"].to_numpy()})
     if analysis.predictions is not None:
         frame["class"] = state.codes()
-        frame["probability"] = np.round(analysis.predictions.confidence, 2)
+        frame["probability"] = np.where(state.model_shown(), np.round(analysis.predictions.confidence, 2), np.nan)
     layer.features = frame
 
 
@@ -40,7 +40,8 @@ def write_some_features(layer: Labels, state: ReviewState, rows: list[int]) -> N
         return
     for row in rows:
         features.at[row, "class"] = state.code(row)
-        features.at[row, "probability"] = round(float(said.probabilities[row].max()), 2)
+        shown = state.shows_model(str(state.analysis.cells.table["uid"].iloc[row]))
+        features.at[row, "probability"] = round(float(said.probabilities[row].max()), 2) if shown else np.nan
 
 
 def look_at(viewer: ViewerModel, layer: Labels, state: ReviewState, row: int) -> None:

@@ -36,7 +36,9 @@ def write_names(layer: Points, state: ReviewState) -> None:
     corners = table[["y0", "x0", "y1", "x1"]].to_numpy(float)[rows]
     above = np.maximum(corners[:, 0] - NAME_UM / state.analysis.cells.pixel_size_um, 0)
     names = np.stack([above, (corners[:, 1] + corners[:, 3] - 1) / 2], 1)
-    _write(layer, state, names, state.codes()[rows])
+    # Of 100,000 cells only the selected one has a name: then it alone is asked for.
+    codes = state.codes()[rows] if len(rows) > 1 else np.array([state.code(int(row)) for row in rows], object)
+    _write(layer, state, names, codes)
 
 
 def frame_selected(layer: Points, state: ReviewState) -> None:

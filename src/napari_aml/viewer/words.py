@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_aml.ui.state import UNCLASSIFIED
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -20,11 +22,17 @@ def count(state: ReviewState) -> tuple[pd.DataFrame | None, str]:
         return None, f"{state.n_cells} cells, not classified yet."
     from napari_aml.review import blast_summary, differential
 
-    codes = [code for code in state.codes() if code]
-    table = differential(codes, classes=analysis.predictions.codes)
-    words = " ".join(blast_summary(table).sentences())
-    waiting = state.n_cells - len(codes)
-    return table, f"{waiting} cells are still being classified. {words}" if waiting else words
+    codes, counted = state.codes(), state.counted()
+    known = codes != UNCLASSIFIED
+    take = counted & known
+    table = differential(codes[take], state.confirmed()[take], classes=analysis.predictions.codes)
+    words = [" ".join(blast_summary(table).sentences())]
+    if waiting := int((counted & ~known).sum()):
+        hidden = "not decided yet (blinded reading)" if state.blinded else "still being classified"
+        words.insert(0, f"{waiting} cells are {hidden}.")
+    if outside := int((~counted).sum()):
+        words.insert(0, f"{outside} cells are left out by the regions drawn.")
+    return table, " ".join(words)
 
 
 def pixel_size(state: ReviewState, given: float | None, of_picture: PixelSize | None) -> str:
