@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["smear", "mosaic", "cell"]
+Kind = Literal["smear", "mosaic", "sheet", "cell"]
 
 #: µm per pixel of the mosaic: its thumbnails show the 400 px, 14.14 px/µm originals at 110 px.
 MOSAIC_UM = 400 / 14.14 / 110
@@ -47,7 +47,7 @@ def sample_paths(kind: Kind = "smear") -> list[Path]:
     ----------
     kind
         ``smear``: whole fields of two microscopes; ``mosaic``: cells of AML patients side by side, one row a class;
-        ``cell``: single-cell pictures in class folders.
+        ``sheet``: normal cells side by side; ``cell``: single-cell pictures in class folders.
     """
     return [folder() / entry["path"] for entry in _index()["pictures"] if entry["kind"] == kind]
 

@@ -25,6 +25,8 @@ MOSAIC_CLASSES = (
 )  # fmt: skip
 MOSAIC_COLUMNS, THUMB = 8, 110
 CELLS_PER_CLASS = 2
+#: The sheet of normal cells: one row a class, for trying out training.
+SHEET_COLUMNS, SHEET_PX = 12, 72
 PBC_CODES = {
     "basophil": "BAS", "eosinophil": "EOS", "erythroblast": "EBO", "lymphocyte": "LYT", "metamyelocyte": "MMZ",
     "monocyte": "MON", "myelocyte": "MYB", "neutrophil_band": "NGB", "neutrophil_segmented": "NGS",
@@ -58,7 +60,7 @@ SOURCES = {
         "authors": "Acevedo A, Merino A, Alférez S, Molina Á, Boldú L, Rodellar J (2020), Mendeley Data v1",
         "url": "https://doi.org/10.17632/snkd93bnjr.1",
         "licence": "CC BY 4.0",
-        "changes": "renamed into folders of class codes",
+        "changes": "renamed into folders of class codes; some reduced to 72 px and laid side by side",
     },
 }
 
@@ -138,6 +140,30 @@ def make_mosaic(data: Path, out: Path) -> list[dict[str, Any]]:
     return [entry]
 
 
+def make_sheet(data: Path, out: Path) -> list[dict[str, Any]]:
+    """Lay normal cells of every PBC class side by side, one row a class."""
+    import cv2
+    import numpy as np
+    from PIL import Image
+
+    labels = sorted(PBC_CODES, key=PBC_CODES.__getitem__)
+    picture = np.full((len(labels) * SHEET_PX, SHEET_COLUMNS * SHEET_PX, 3), 255, np.uint8)
+    for row, label in enumerate(labels):
+        paths = list((data / "cells_pbc" / "fullres_sample" / label).glob("*.jpg"))
+        for column, path in enumerate(spread_choice(paths, SHEET_COLUMNS)):
+            with Image.open(path) as whole:
+                cell = cv2.resize(np.asarray(whole.convert("RGB")), (SHEET_PX, SHEET_PX), interpolation=cv2.INTER_AREA)
+            picture[row * SHEET_PX :, column * SHEET_PX :][:SHEET_PX, :SHEET_PX] = cell
+    target = out / "mosaic" / "normal_cells.jpg"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(target, quality=88, optimize=True)
+    entry = {
+        "path": "mosaic/normal_cells.jpg", "kind": "sheet", "source": "pbc", "title": "Sheet of normal cells",
+        "classes": [PBC_CODES[label] for label in labels], "tile_px": SHEET_PX, "columns": SHEET_COLUMNS,
+    }  # fmt: skip
+    return [entry]
+
+
 def make_cells(data: Path, out: Path) -> list[dict[str, Any]]:
     """Copy single-cell pictures of every PBC class into folders of class codes, byte for byte."""
     entries = []
@@ -154,7 +180,7 @@ def make(data: Path, out: Path) -> list[dict[str, Any]]:
     """Write all samples and their index into `out`; return the index's pictures."""
     for part in ("smears", "mosaic", "cells"):
         shutil.rmtree(out / part, ignore_errors=True)
-    pictures = make_smears(data, out) + make_mosaic(data, out) + make_cells(data, out)
+    pictures = make_smears(data, out) + make_mosaic(data, out) + make_sheet(data, out) + make_cells(data, out)
     text = json.dumps({"sources": SOURCES, "pictures": pictures}, indent=1, ensure_ascii=False)
     (out / "index.json").write_text(text + "\n", encoding="utf-8")
     return pictures

@@ -1,0 +1,99 @@
+"""Near-duplicates: pictures of one cell stay in one group, so that no copy of a training cell is tested on.
+
+A perceptual hash (DCT, 63 bits, smallest distance over the eight turns and flips) finds copies that differ by
+compression, size or right angles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+import numpy as np
+
+#: Copies closer than this many of 63 bits are one cell.
+HASH_BITS = 6
+_BITS = 63
+
+
+def perceptual_hashes(images: Iterable[np.ndarray]) -> np.ndarray:
+    """63-bit DCT hashes of every picture in its eight orientations.
+
+    Parameters
+    ----------
+    images
+        uint8 (n, h, w, 3), or pictures of several sizes.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint64 (n, 8).
+    """
+    import cv2
+    from scipy.fft import dctn
+
+    weights = (np.uint64(1) << np.arange(_BITS, dtype=np.uint64))[None]
+    small = [cv2.resize(i, (32, 32), interpolation=cv2.INTER_AREA) for i in images]
+    grey = np.stack([cv2.cvtColor(i, cv2.COLOR_RGB2GRAY) for i in small])
+    out = np.zeros((len(grey), 8), dtype=np.uint64)
+    for turn in range(8):
+        view = np.rot90(grey, turn % 4, axes=(1, 2))
+        if turn >= 4:
+            view = view[:, :, ::-1]
+        # The constant term says only how bright the picture is: leave it out.
+        low = dctn(view.astype(np.float32), axes=(1, 2))[:, :8, :8].reshape(len(grey), 64)[:, 1:]
+        bits = low > np.median(low, axis=1, keepdims=True)
+        out[:, turn] = (bits * weights).sum(axis=1, dtype=np.uint64)
+    return out
+
+
+def pairs_by_hash(hashes: np.ndarray, bits: int = HASH_BITS) -> np.ndarray:
+    """Pairs (m, 2) of pictures whose hashes differ by at most `bits` in some orientation."""
+    search = _all_against_all if len(hashes) <= 4000 else _by_bands
+    found = list(search(hashes, bits))
+    return np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), np.int64)
+
+
+def _all_against_all(hashes: np.ndarray, bits: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(hashes), 256):
+        block = hashes[start : start + 256, 0]
+        for turn in range(8):
+            apart = np.bitwise_count(block[:, None] ^ hashes[None, :, turn])
+            i, j = np.nonzero(apart <= bits)
+            yield np.stack([i + start, j], axis=1)[i + start < j]
+
+
+def _by_bands(hashes: np.ndarray, bits: int) -> Iterator[np.ndarray]:
+    """Compare only pictures that agree in one of bits + 1 bands: two that are near enough agree in one at least."""
+    edges = np.linspace(0, _BITS, bits + 2).astype(int)
+    upright = hashes[:, 0]
+    for low, high in pairwise(edges):
+        mask = np.uint64(((1 << int(high - low)) - 1) << int(low))
+        order = np.argsort(upright & mask, kind="stable")
+        keys = (upright & mask)[order]
+        for turn in range(8):
+            turned = hashes[:, turn] & mask
+            start, stop = np.searchsorted(keys, turned), np.searchsorted(keys, turned, side="right")
+            for first in range(0, len(hashes), 4096):
+                rows = np.arange(first, min(first + 4096, len(hashes)))
+                count = stop[rows] - start[rows]
+                i = np.repeat(rows, count)
+                within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+                j = order[np.repeat(start[rows], count) + within]
+                near = (i != j) & (np.bitwise_count(hashes[i, turn] ^ upright[j]) <= bits)
+                yield np.sort(np.stack([i[near], j[near]], axis=1), axis=1)
+
+
+def connected_groups(n: int, pairs: np.ndarray) -> np.ndarray:
+    """Group number per item, int64 (n,): items joined by any chain of pairs share one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def duplicate_groups(hashes: np.ndarray, bits: int = HASH_BITS, extra: Iterable[np.ndarray] = ()) -> np.ndarray:
+    """Group pictures by their hashes and by pairs (m, 2) known otherwise; int64 (n,)."""
+    pairs = [np.empty((0, 2), np.int64), pairs_by_hash(hashes, bits), *extra]
+    return connected_groups(len(hashes), np.concatenate(pairs))
