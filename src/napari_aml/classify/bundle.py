@@ -119,7 +119,7 @@ class ModelBundle:
         UnsafeWeightsError
             When the file is a pickle.
         """
-        from napari_aml.classify.weights import check_finite, read_safetensors
+        from napari_aml._weights import check_finite, read_safetensors
 
         path = self.path / WEIGHTS
         if not path.is_file():
@@ -233,7 +233,7 @@ def save_bundle(
     OutputError
         When the folder cannot be written.
     """
-    from napari_aml.classify.weights import write_safetensors
+    from napari_aml._weights import write_safetensors
 
     folder = Path(folder)
     with replacing_folder(folder) as beside:

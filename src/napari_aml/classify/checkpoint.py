@@ -65,7 +65,7 @@ def import_checkpoint(
     BundleError
         When weights, backbone and codes do not fit; keys and shapes are named.
     """
-    from napari_aml.classify.weights import check_finite, read_checkpoint
+    from napari_aml._weights import check_finite, read_checkpoint
 
     path = Path(path)
     state, beside = read_checkpoint(path)
@@ -97,7 +97,7 @@ def _translated(
     """Return the state dict by timm's names."""
     from napari_aml._torch import torch
     from napari_aml.classify.network import create
-    from napari_aml.classify.weights import compare
+    from napari_aml._weights import compare
 
     with torch.device("meta"):
         model = create(backbone, classes, crop_px, arguments, path)

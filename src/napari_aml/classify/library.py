@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from napari_aml.classify.bundle import CARD, ModelBundle, open_bundle
+from napari_aml._bundles import IMAGE, SHIPPED, bundle_paths, user_folder
+from napari_aml.classify.bundle import ModelBundle, open_bundle
 from napari_aml.errors import BundleError
 
 DEMO = "demo"
-_SHIPPED = Path(__file__).resolve().parents[1] / "bundles"
-
-
-def user_folder() -> Path:
-    """Return the folder where a person's own bundles are looked for."""
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("napari-aml", appauthor=False)) / "bundles"
-
-
-def bundle_folders() -> tuple[Path, ...]:
-    """Return the folders that are searched: $NAPARI_AML_MODELS (several, as in PATH), the person's own, the shipped."""
-    given = [Path(part) for part in os.environ.get("NAPARI_AML_MODELS", "").split(os.pathsep) if part]
-    return (*given, user_folder(), _SHIPPED)
+__all__ = ["DEMO", "broken_bundles", "find_bundles", "load_bundle", "user_folder"]
 
 
 def find_bundles() -> list[ModelBundle]:
@@ -40,18 +27,11 @@ def broken_bundles() -> dict[Path, BundleError]:
 
 def _search() -> list[tuple[Path, ModelBundle | BundleError]]:
     found: list[tuple[Path, ModelBundle | BundleError]] = []
-    seen: set[Path] = set()
-    for folder in bundle_folders():
-        inside = sorted(folder.iterdir()) if folder.is_dir() else []
-        # A folder that is itself a bundle may be named, too.
-        for path in [folder] if (folder / CARD).is_file() else inside:
-            if path.name.startswith(".") or not (path / CARD).is_file() or path.resolve() in seen:
-                continue
-            seen.add(path.resolve())
-            try:
-                found.append((path, open_bundle(path)))
-            except BundleError as error:
-                found.append((path, error))
+    for path in bundle_paths(IMAGE):
+        try:
+            found.append((path, open_bundle(path)))
+        except BundleError as error:
+            found.append((path, error))
     return found
 
 
@@ -75,7 +55,7 @@ def load_bundle(spec: str | Path | ModelBundle | None = None) -> ModelBundle:
     if isinstance(spec, ModelBundle):
         return spec
     if spec is None or spec == DEMO:
-        return open_bundle(_SHIPPED / DEMO).verify()
+        return open_bundle(SHIPPED / DEMO).verify()
     if isinstance(spec, str) and spec.startswith("hub:"):
         from napari_aml.classify.hub import fetch_bundle
 

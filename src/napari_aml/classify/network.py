@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_aml.classify.weights import compare
+from napari_aml._weights import compare
 from napari_aml.errors import BundleError
 
 if TYPE_CHECKING:
