@@ -1,0 +1,139 @@
+"""The labelled cells that the curation benchmarks learn from: embeddings, the model's word, the truth, groups.
+
+Features of the same cells, those of the fold that was held out longest when the demonstration bundle was
+made (2,515 of PBC, 209 of AML-Cytomorphology_LMU):
+
+shipped   the shipped bundle. It has seen these cells in its last round of training, so figures with it flatter a little.
+bccd      the shipped bundle on white cells of another microscope (BCCD, fields with one white cell whose type is known):
+          a slide on which the bundle fails.
+imagenet  EfficientNet-Lite0 with ImageNet weights, which has never seen a blood cell and says nothing of classes.
+
+Extraction is costly on a CPU; `--cache` keeps what was extracted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FEATURES = ("shipped", "bccd", "imagenet")
+TYPES = {"NEUTROPHIL": "NGS", "EOSINOPHIL": "EOS", "LYMPHOCYTE": "LYT", "MONOCYTE": "MON", "BASOPHIL": "BAS"}
+BCCD_UM = 0.07
+
+
+@dataclass
+class Labelled:
+    """Cells with their truth.
+
+    Attributes
+    ----------
+    embedding : float32 (n, d)
+    probabilities : float32 (n, k) or None
+        The model's word; None where the features come from a network that knows no cells.
+    codes : tuple of str
+    truth : int64 (n,)
+    groups : int64 (n,)
+        Near-duplicates share one.
+    source : array of str (n,)
+    path : array of str (n,)
+    """
+
+    embedding: np.ndarray
+    probabilities: np.ndarray | None
+    codes: tuple[str, ...]
+    truth: np.ndarray
+    groups: np.ndarray
+    source: np.ndarray
+    path: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Labelled:
+        said = None if self.probabilities is None else self.probabilities[rows]
+        parts = (self.truth, self.groups, self.source, self.path)
+        return Labelled(self.embedding[rows], said, self.codes, *(part[rows] for part in parts))
+
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with cells_pbc and cells_aml_lmu_*")
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps embeddings between runs")
+    parser.add_argument("--features", choices=FEATURES, nargs="+", default=list(FEATURES))
+    return parser
+
+
+def load(features: str, data: Path, cache: Path) -> Labelled:
+    """Return the cells of the test fold with one kind of features."""
+    kept = cache / f"labelled_{features}.npz"
+    if not kept.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, **(_bccd(data) if features == "bccd" else _extract(features, data, cache)))
+    with np.load(kept, allow_pickle=False) as z:
+        said = z["probabilities"] if z["probabilities"].size else None
+        return Labelled(
+            z["embedding"], said, tuple(z["codes"].tolist()), z["truth"], z["groups"], z["source"], z["path"]
+        )
+
+
+def _extract(features: str, data: Path, cache: Path) -> dict[str, np.ndarray]:
+    from napari_aml.classify import ArrayCrops, load_bundle, predict_steps
+    from napari_aml.classify.training import demo, teacher
+    from napari_aml.progress import run
+
+    cells = demo.prepare_cells(data, cache)
+    rows = np.flatnonzero((cells.targets >= 0) & (cells.table["fold"].to_numpy() == demo.TEST_FOLD))
+    side = max(cells.image(r).shape[0] for r in rows)
+    crops = np.stack([_square(cells.image(r), side) for r in rows])
+    if features == "imagenet":
+        network = teacher.imagenet_teacher(len(cells.codes))
+        embedding, said = teacher.embedder(network)(crops), np.zeros((0, 0), np.float32)
+    else:
+        bundle = load_bundle()
+        told = run(predict_steps(bundle, ArrayCrops(crops, bundle.crop_px)))
+        embedding, said = told.embedding, told.probabilities
+    table = cells.table.iloc[rows]
+    return {
+        "embedding": embedding.astype(np.float32),
+        "probabilities": said,
+        "codes": np.array(cells.codes),
+        "truth": cells.targets[rows],
+        "groups": table["group"].to_numpy(),
+        "source": table["source"].to_numpy(str),
+        "path": np.array([f"{p.parent.name}/{p.name}" for p in table["path"]]),
+    }
+
+
+def _bccd(data: Path) -> dict[str, np.ndarray]:
+    from xml.etree import ElementTree
+
+    import pandas as pd
+
+    import napari_aml as aml
+    from napari_aml.progress import run
+
+    bundle, folder = aml.load_bundle(), data / "smears_bccd"
+    types = pd.read_csv(folder / "wbc_types.csv").dropna()
+    crops, truth, names = [], [], []
+    for name, kind in types.itertuples(index=False):
+        root = ElementTree.parse(folder / "annotations_voc" / f"{name}.xml").getroot()
+        boxes = [o.find("bndbox") for o in root.iter("object") if o.findtext("name") == "WBC"]
+        if kind not in TYPES or len(boxes) != 1:
+            continue
+        x0, y0, x1, y1 = (float(boxes[0].findtext(side)) for side in ("xmin", "ymin", "xmax", "ymax"))
+        slide = aml.open_slide(folder / "images" / f"{name}.jpg", BCCD_UM)
+        crops.append(aml.crops(slide, [(y0 + y1) / 2], [(x0 + x1) / 2], bundle.crop_um, bundle.crop_px)[0])
+        truth.append(bundle.codes.index(TYPES[kind]))
+        names.append(name)
+    told = run(aml.predict_steps(bundle, np.stack(crops)))
+    n = len(truth)
+    return {
+        "embedding": told.embedding, "probabilities": told.probabilities, "codes": np.array(bundle.codes),
+        "truth": np.array(truth), "groups": np.arange(n), "source": np.full(n, "bccd"), "path": np.array(names),
+    }  # fmt: skip
+
+
+def _square(picture: np.ndarray, side: int) -> np.ndarray:
+    from napari_aml.classify.sources import centre_square
+
+    return picture if picture.shape[:2] == (side, side) else centre_square(picture, side)
