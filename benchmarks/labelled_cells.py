@@ -3,8 +3,8 @@
 Features of the same cells, those of the fold that was held out longest when the demonstration bundle was
 made (2,515 of PBC, 209 of AML-Cytomorphology_LMU):
 
-shipped   the shipped bundle. It has seen these cells in its last round of training, so figures with it flatter a little.
-bccd      the shipped bundle on white cells of another microscope (BCCD, fields with one white cell whose type is known):
+shipped   the shipped bundle. It has seen these cells in its last round of training, so its figures flatter a little.
+bccd      the shipped bundle on white cells of another microscope (BCCD, fields with one white cell of known type):
           a slide on which the bundle fails.
 imagenet  EfficientNet-Lite0 with ImageNet weights, which has never seen a blood cell and says nothing of classes.
 
@@ -48,11 +48,6 @@ class Labelled:
     groups: np.ndarray
     source: np.ndarray
     path: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Labelled:
-        said = None if self.probabilities is None else self.probabilities[rows]
-        parts = (self.truth, self.groups, self.source, self.path)
-        return Labelled(self.embedding[rows], said, self.codes, *(part[rows] for part in parts))
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
