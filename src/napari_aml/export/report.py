@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_aml import RESEARCH_USE, __version__
 from napari_aml.export import charts
+from napari_aml.export.expression_section import ExpressionPart, expression_context
 from napari_aml.export.gallery import SIDE, Pictures, by_class, colours, data_uri
 from napari_aml.export.overlay import UNNAMED, ink_on
 from napari_aml.export.overview import Overview, outline
@@ -73,6 +74,7 @@ def report_html(
     pictures: Pictures,
     told: dict[str, Any],
     settings: CountingSettings,
+    expression: ExpressionPart | None = None,
 ) -> str:
     """Return the report as one HTML text.
 
@@ -90,6 +92,8 @@ def report_html(
         Provenance, without paths.
     settings
         How cells were counted.
+    expression
+        What is said of the patient's expression, if a sample is linked.
     """
     import jinja2
 
@@ -116,6 +120,7 @@ def report_html(
         "side": SIDE,
         "method": _method(analysis, told, settings),
         "model": _model(analysis),
+        "x": None if expression is None else expression_context(expression),
     }
     return page.get_template("report.html.j2").render(context)
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from napari_aml import RESEARCH_USE
 from napari_aml._files import replacing_folder
+from napari_aml.export.expression_section import FILE as EXPRESSION
+from napari_aml.export.expression_section import ExpressionPart, write_expression
 from napari_aml.export.folder import FORMAT, PROVENANCE, check_replaceable
 from napari_aml.export.gallery import by_class, pictures_steps
 from napari_aml.export.overlay import draw_overlay_steps
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
 
     from napari_aml.analysis import Analysis
 
-#: Every file of a results folder; cam.tif only where there are heatmaps, differential.csv only with predictions.
+#: Every file of a results folder; cam.tif only where there are heatmaps, differential.csv only with predictions,
+#: expression.json only where a sample was linked.
 RESULT_FILES = (
     "labels.tif", "nuclei.tif", "cells.csv", "cells.parquet", "cam.tif", "overlay.png", "differential.csv",
-    PROVENANCE, "report.html",
+    EXPRESSION, PROVENANCE, "report.html",
 )  # fmt: skip
 #: Long side of overlay.png, pixels, for slides that are larger.
 OVERLAY_LONGEST = 4096
@@ -40,7 +43,12 @@ _SCALE = 1000
 
 
 def write_results(
-    analysis: Analysis, folder: str | Path, *, cam: bool = True, settings: CountingSettings | None = None
+    analysis: Analysis,
+    folder: str | Path,
+    *,
+    cam: bool = True,
+    settings: CountingSettings | None = None,
+    expression: ExpressionPart | None = None,
 ) -> Path:
     """Write all results of one slide into a folder; `write_results_steps` driven to its end.
 
@@ -55,6 +63,8 @@ def write_results(
         Whether cam.tif and the report's heatmaps are written.
     settings
         How cells are counted.
+    expression
+        What is said of the expression of the slide's patient (from `pipeline.expression_part`), if a sample is linked.
 
     Returns
     -------
@@ -71,11 +81,16 @@ def write_results(
     >>> import napari_aml as aml
     >>> aml.write_results(aml.analyse("smear.png"), "results/smear")  # doctest: +SKIP
     """
-    return run(write_results_steps(analysis, folder, cam=cam, settings=settings))
+    return run(write_results_steps(analysis, folder, cam=cam, settings=settings, expression=expression))
 
 
 def write_results_steps(
-    analysis: Analysis, folder: str | Path, *, cam: bool = True, settings: CountingSettings | None = None
+    analysis: Analysis,
+    folder: str | Path,
+    *,
+    cam: bool = True,
+    settings: CountingSettings | None = None,
+    expression: ExpressionPart | None = None,
 ) -> Steps[Path]:
     """Write all results of one slide, yielding progress; see `write_results`."""
     folder, settings = Path(folder), settings or CountingSettings()
@@ -89,7 +104,9 @@ def write_results_steps(
         told = provenance(analysis, settings)
         rows = [row for _, shown, _ in by_class(table) for row in shown] + doubtful_rows(table, settings)
         pictures = yield from _share(pictures_steps(analysis, rows, cam=cam), 750, 900)
-        html = report_html(analysis, table, counts, overview, pictures, told, settings)
+        html = report_html(analysis, table, counts, overview, pictures, told, settings, expression)
+        if expression is not None:
+            write_expression(expression, beside)
         (beside / "report.html").write_text(html, "utf-8")
         told["files"] = yield from _share(_hashes(beside), 900, 990)
         (beside / PROVENANCE).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
