@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from napari_aml import RESEARCH_USE, __version__
+from napari_aml.cli import patients
 from napari_aml.cli import datasets as dataset_commands
 from napari_aml.cli.console import DeviceName, Model, Size, drive, err
 from napari_aml.errors import AmlError, Cancelled, InputError
@@ -183,6 +184,10 @@ def doctor() -> None:
         typer.echo(f"{mark} {finding.topic}: {finding.text}")
     if not healthy:
         raise typer.Exit(1)
+
+
+app.command("train-patient")(patients.train_patient)
+app.command("predict-patient")(patients.predict_patient)
 
 
 app.command("import")(dataset_commands.import_)
