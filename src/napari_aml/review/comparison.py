@@ -118,9 +118,10 @@ class Concordance:
 
     def image_sentences(self) -> list[str]:
         """Say what the pictures say, on its own."""
-        out = self.morphology.sentences() if self.morphology is not None else ["No pictures were counted."]
+        counted = self.morphology
+        out = ["No picture was analysed, so nothing was counted."] if counted is None else counted.sentences()
         if self.image is None:
-            out.append("The pictures were not asked for a subtype: no model of patients was run on them.")
+            out.append("No subtype was called from the pictures.")
         else:
             out.append(f"Image model: resembles {self.image.called} ({self.image.probability:.2f}).")
         return out

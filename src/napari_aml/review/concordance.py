@@ -150,8 +150,9 @@ def _control(case: _Case) -> _Found:
 def _insufficient(case: _Case) -> _Found:
     image, said, reasons = case.image, case.expression, []
     if image is None:
-        reasons.append(Reason("no_image_call", "The pictures give a blast percentage, but no subtype to compare."
-                              if case.morphology is not None else "There is no picture of this patient."))  # fmt: skip
+        counted = "The pictures give a blast percentage, but no subtype to compare."
+        text = counted if case.morphology is not None else "No picture of this patient was analysed."
+        reasons.append(Reason("no_image_call", text))
     elif not image.passed:
         reasons += [Reason("image_gate", f"Image: {text}") for text in image.reasons or ("the gate was not passed.",)]
     if said is None or said.called is None:

@@ -167,6 +167,12 @@ def default_links() -> LinkFile:
     return LinkFile(platformdirs.user_data_path("napari-aml", appauthor=False) / "expression-links.json")
 
 
+def links_of(store: object) -> LinkStore | None:
+    """Return the links that a record of decisions keeps (a project does), None where it keeps none."""
+    links = getattr(store, "links", None)
+    return links if hasattr(links, "link_of") else None
+
+
 def hash_steps(path: str | Path) -> Steps[str]:
     """Return the SHA-256 of a file; of a folder, that of its files' names and hashes in order. Yields progress.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
@@ -41,6 +41,10 @@ class PlainPlot(pg.PlotWidget):
             axis.setPen(pg.mkPen(self.ink, width=1))
         for text in self._texts:
             text.setColor(self.ink)
+
+    def sizeHint(self) -> QSize:
+        """Narrow: the dock decides how wide its plots are."""
+        return QSize(240, 240)
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow a change of theme."""
