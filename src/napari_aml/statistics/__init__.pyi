@@ -1,3 +1,4 @@
+from .agreement import Agreement, cohen_kappa, fleiss_kappa, krippendorff_alpha
 from .calibration import (
     Reliability,
     RiskCoverage,
@@ -18,6 +19,7 @@ from .ood import EmbeddingScore, energy
 from .splits import grouped_stratified_folds
 
 __all__ = [
+    "Agreement",
     "ConformalSets",
     "EmbeddingScore",
     "Reliability",
@@ -26,12 +28,15 @@ __all__ = [
     "brier",
     "classification_metrics",
     "classwise_ece",
+    "cohen_kappa",
     "confusion",
     "ece",
     "energy",
     "exact_interval",
     "fit_temperature",
+    "fleiss_kappa",
     "grouped_stratified_folds",
+    "krippendorff_alpha",
     "least_rows",
     "negative_log_likelihood",
     "per_class_ece",
