@@ -1,0 +1,247 @@
+"""A text table becomes an array of values, block by block, with every cell that is no number named."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_aml.expression.digits import whole_numbers
+from napari_aml.expression.errors import CellValueError, ExpressionReadError
+from napari_aml.expression.layout import Layout, is_missing, is_number, split
+from napari_aml.expression.memory import check_fits
+from napari_aml.expression.opening import BLOCK, TextFile
+from napari_aml.progress import Progress, Steps
+
+#: More columns than this are read as one long column: a parser of columns would spend its time on their number.
+_WIDE = 4000
+#: Arrow's parser has a cost a block and column, so its blocks are larger.
+_GENERAL_BLOCK = 1 << 22
+
+
+@dataclass
+class Rows:
+    """Lines of a table as read: names (n,), float32 values (n, columns), texts and numbers beside them."""
+
+    names: list[str]
+    values: np.ndarray
+    lengths: np.ndarray | None = None
+    symbols: list[str] | None = None
+
+
+def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) -> Steps[Rows]:
+    """Read the values of a text table, yielding progress.
+
+    Parameters
+    ----------
+    text
+        The file.
+    layout
+        How it is laid out.
+    limit
+        Bytes of memory that may be used; None asks the machine.
+
+    Yields
+    ------
+    Progress
+        In bytes of the file.
+
+    Returns
+    -------
+    Rows
+
+    Raises
+    ------
+    CellValueError
+        A cell that is empty, text or not finite; named by row and column.
+    ExpressionReadError
+        A line of more or fewer cells than the header.
+    TooLargeError
+        Where the values would not fit into memory.
+    """
+    width = len(layout.values)
+    values = np.empty((0, width), np.float32)
+    names: list[str] = []
+    lengths: list[np.ndarray] = []
+    symbols: list[str] = []
+    filled, total = 0, text.size
+    for part, place in _parsed(text, layout):
+        if filled + len(part.names) > len(values):
+            # How many lines will come is estimated from those that came; the array grows where it is.
+            guess = int((filled + len(part.names)) * max(1.0, total / max(1, place)) * 1.02) + 64
+            check_fits(text.path, guess, width, None if limit is None else limit)
+            values.resize((guess, width), refcheck=False)
+        values[filled : filled + len(part.names)] = part.values
+        filled += len(part.names)
+        names += part.names
+        if part.lengths is not None:
+            lengths.append(part.lengths)
+        symbols += part.symbols or []
+        yield Progress(place, total, f"Reading {text.path.name}")
+    values.resize((filled, width), refcheck=False)
+    return Rows(names, values, np.concatenate(lengths) if lengths else None, symbols or None)
+
+
+def _parsed(text: TextFile, layout: Layout) -> Iterator[tuple[Rows, int]]:
+    """Parse blocks in threads, a few ahead of what is taken; in the order of the file."""
+    threads = min(4, os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(threads, "table")
+    waiting: deque[tuple[Future[Rows], int]] = deque()
+    try:
+        for number, block, place in _body(text, layout):
+            waiting.append((pool.submit(_parse, text.path, layout, block, number), place))
+            if len(waiting) > threads:
+                done, at = waiting.popleft()
+                yield done.result(), at
+        while waiting:
+            done, at = waiting.popleft()
+            yield done.result(), at
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _body(text: TextFile, layout: Layout) -> Iterator[tuple[int, bytes, int]]:
+    """Yield number of the first line (from 1), block, place in the file; lines before the values are left out."""
+    line, skip = 1, layout.skip
+    for block, place in text.blocks(BLOCK if layout.whole else _GENERAL_BLOCK):
+        while skip and block:
+            _, _, block = block.partition(b"\n")
+            skip, line = skip - 1, line + 1
+        if block:
+            yield line, block, place
+            line += block.count(b"\n")
+
+
+def _parse(path: Path, layout: Layout, block: bytes, first_line: int) -> Rows:
+    names_of_all = layout.names
+    quick = None
+    if layout.trailing:
+        leading = len(names_of_all) - len(layout.values)
+        quick = whole_numbers(block, ord(layout.delimiter), len(names_of_all), leading)
+    if quick is not None:
+        return _from_leads(layout, *quick)
+    if not block.strip():
+        return Rows([], np.empty((0, len(layout.values)), np.float32))
+    try:
+        rows = _general(layout, block) if len(layout.values) <= _WIDE or not layout.trailing else _wide(layout, block)
+    except Exception as error:  # the parser's words name no gene: the cell is looked for, one by one
+        raise _explain(path, layout, block, first_line) from error
+    if not np.isfinite(rows.values).all():
+        raise _explain(path, layout, block, first_line)
+    return rows
+
+
+def _from_leads(layout: Layout, leads: list[bytes], values: np.ndarray) -> Rows:
+    if layout.id == 0 and layout.length is None and layout.symbol is None and len(layout.names) - values.shape[1] == 1:
+        return Rows([lead.decode("utf-8", "replace").strip(' "') for lead in leads], values)
+    cells = [split(lead.decode("utf-8", "replace"), layout.delimiter) for lead in leads]
+    lengths = None
+    if layout.length is not None:
+        lengths = np.array([_length(row[layout.length]) for row in cells], np.float32)
+    symbols = None if layout.symbol is None else [row[layout.symbol] for row in cells]
+    return Rows([row[layout.id] for row in cells], values, lengths, symbols)
+
+
+def _length(cell: str) -> float:
+    return float(cell) if is_number(cell) else float("nan")
+
+
+def _general(layout: Layout, block: bytes) -> Rows:
+    """Read a block with Arrow's parser: decimals, exponents, quotes, blank lines."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    wanted = [layout.id, *layout.values]
+    wanted += [i for i in (layout.length, layout.symbol) if i is not None]
+    keys = [f"c{i}" for i in range(len(layout.names))]
+    types = {keys[i]: pa.float32() for i in layout.values}
+    types |= {keys[i]: pa.string() for i in (layout.id, layout.length, layout.symbol) if i is not None}
+    table = pc.read_csv(
+        pa.BufferReader(block),
+        read_options=pc.ReadOptions(column_names=keys, use_threads=False, block_size=len(block) + 64),
+        parse_options=pc.ParseOptions(delimiter=layout.delimiter),
+        convert_options=pc.ConvertOptions(
+            column_types=types, include_columns=[keys[i] for i in wanted], null_values=[], check_utf8=False,
+            decimal_point=layout.decimal, strings_can_be_null=False,
+        ),
+    )  # fmt: skip
+    values = np.empty((table.num_rows, len(layout.values)), np.float32)
+    for place in range(len(layout.values)):
+        values[:, place] = _floats(table.column(1 + place))
+    names = [name.strip() for name in table.column(0).to_pylist()]
+    lengths = symbols = None
+    if layout.length is not None:
+        lengths = np.array([_length(c) for c in table.column(keys[layout.length]).to_pylist()], np.float32)
+    if layout.symbol is not None:
+        symbols = table.column(keys[layout.symbol]).to_pylist()
+    return Rows(names, values, lengths, symbols)
+
+
+def _wide(layout: Layout, block: bytes) -> Rows:
+    """Read a block of long lines as one column of cells."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    delimiter = layout.delimiter.encode()
+    leading = len(layout.names) - len(layout.values)
+    leads, rests = [], []
+    for line in block.split(b"\n"):
+        if line.strip():
+            *lead, rest = line.split(delimiter, leading)
+            leads.append(delimiter.join(lead))
+            rests.append(rest)
+    if any(rest.count(delimiter) != len(layout.values) - 1 for rest in rests):
+        raise ValueError("a ragged line")
+    cells = b"\n".join(rests).replace(delimiter, b"\n") + b"\n"
+    column = pc.read_csv(
+        pa.BufferReader(cells),
+        read_options=pc.ReadOptions(column_names=["c"], use_threads=False, block_size=len(cells) + 64),
+        parse_options=pc.ParseOptions(ignore_empty_lines=False),
+        convert_options=pc.ConvertOptions(
+            column_types={"c": pa.float32()}, null_values=[], decimal_point=layout.decimal
+        ),
+    ).column(0)
+    return _from_leads(layout, leads, _floats(column).reshape(len(leads), -1))
+
+
+def _floats(column: object) -> np.ndarray:
+    """The values of a float32 column of Arrow without nulls; Arrow's own way would import pandas."""
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.float32, len(chunk), 4 * chunk.offset)
+        for chunk in column.chunks if len(chunk)  # type: ignore[attr-defined]
+    ]  # fmt: skip
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
+
+
+def _explain(path: Path, layout: Layout, block: bytes, first_line: int) -> ExpressionReadError:
+    """Find the first cell of a block that is no number, and say what stands there."""
+    for number, line in enumerate(block.decode("utf-8", "replace").split("\n"), first_line):
+        if not line.strip():
+            continue
+        cells = split(line, layout.delimiter)
+        if len(cells) != len(layout.names):
+            return ExpressionReadError(
+                path, f"line {number} ('{cells[0][:40]}') has {len(cells)} cells, the header {len(layout.names)}.",
+                "Export the table again, or repair that line.",
+            )  # fmt: skip
+        for i in layout.values:
+            cell = cells[i]
+            if is_missing(cell):
+                what = f"has no value ('{cell}')" if cell else "is empty"
+                hint = "Nothing is filled in silently: leave that gene or sample out, or put the value in."
+            elif not is_number(cell, layout.decimal):
+                what, hint = f"is '{cell[:30]}', not a number", "Put the number in, or leave the row or column out."
+            elif "inf" in cell.lower() or not np.isfinite(np.float32(cell.replace(",", "."))):
+                what, hint = f"is '{cell[:30]}', which is not finite", "Export the values without infinities."
+            else:
+                continue
+            return CellValueError(
+                path, f"line {number}: the cell of row '{cells[layout.id][:40]}' and column "
+                f"'{layout.names[i][:60]}' {what}.", hint,
+            )  # fmt: skip
+    return ExpressionReadError(path, f"a line between {first_line} and {number} cannot be read.")

@@ -1,0 +1,268 @@
+"""What a gene is called: Ensembl ids, symbols, former names, Entrez numbers, and the one symbol in use now."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from napari_aml.expression.errors import ExpressionError, GeneIdError
+from napari_aml.expression.mangled import repair
+from napari_aml.expression.matrix import Detected
+
+#: Kinds of id, by the names that the override takes.
+KINDS = ("ensembl", "symbol", "entrez")
+_ENSEMBL = re.compile(r"(ENSG\d{11})(?:\.\d+)?(?:_\d+)?(_PAR_Y)?")
+_FOREIGN = re.compile(r"ENS([A-Z]{3,4})G\d{11}(?:\.\d+)?")
+_TRANSCRIPT = re.compile(r"(?:ENST\d{11}|[NX][MR]_\d+|uc\d{3}[a-z]{3})(?:\.\d+)?(?:\|.*)?")
+_PROBE = re.compile(r"AFFX.*|.+_(?:at|st)|ILMN_\d+|A_\d{2}_P\d+|cg\d{8}")
+_MOUSE = re.compile(r"[A-Z][a-z][A-Za-z0-9-]*|\d+[A-Z]\d+Rik|Gm\d+")
+_SPECIES = {
+    "MUS": "mouse", "RNO": "rat", "DAR": "zebrafish", "SSC": "pig", "BTA": "cattle", "CAF": "dog", "GAL": "chicken",
+}  # fmt: skip
+#: Below this share of known names a list is not one of human genes.
+_LEAST_KNOWN = 0.25
+
+
+@dataclass(frozen=True)
+class GeneBook:
+    """Human genes by every name.
+
+    Attributes
+    ----------
+    ensembl, entrez
+        Id → current symbol; an Ensembl id without a symbol stands for itself.
+    symbols
+        Current symbol → its Ensembl ids.
+    former
+        Name that no gene bears now → current symbol, empty where it has stood for several genes.
+    length
+        Ensembl id → bases that are in any exon (GENCODE v38).
+    """
+
+    ensembl: dict[str, str]
+    entrez: dict[str, str]
+    symbols: dict[str, tuple[str, ...]]
+    former: dict[str, str]
+    length: dict[str, int]
+
+    def symbol(self, name: str) -> str:
+        """Return the current symbol of a gene by any of its names, or an empty text."""
+        name = name.strip()
+        if name in self.symbols:
+            return name
+        if found := _ENSEMBL.fullmatch(name):
+            return self.ensembl.get(found[1], found[1])
+        return self.former.get(name) or self.entrez.get(name, "")
+
+    def length_of(self, gene: str) -> float:
+        """Length in bases of a gene by its current symbol or Ensembl id; NaN where unknown.
+
+        A symbol with several Ensembl ids has the length of the longest: the others are copies on alternative loci.
+        """
+        ids = self.symbols.get(gene, (gene,))
+        return max((self.length[i] for i in ids if i in self.length), default=float("nan"))
+
+
+@cache
+def gene_book() -> GeneBook:
+    """Read the gene tables that the package ships, once."""
+    import pyarrow.parquet as pq
+
+    folder = files("napari_aml.expression") / "data"
+    with as_file(folder / "genes.parquet") as path:
+        table = pq.ParquetFile(Path(path)).read().to_pydict()  # read_table would import pandas
+    with as_file(folder / "former_names.parquet") as path:
+        former = pq.ParquetFile(Path(path)).read().to_pydict()
+    symbols: dict[str, list[str]] = {}
+    entrez: dict[str, str] = {}
+    for ensembl, symbol, number in zip(table["ensembl"], table["symbol"], table["entrez"], strict=True):
+        if symbol:
+            symbols.setdefault(symbol, []).append(ensembl)
+            if number:
+                entrez.setdefault(str(number), symbol)
+    return GeneBook(
+        ensembl={e: s or e for e, s in zip(table["ensembl"], table["symbol"], strict=True)},
+        entrez=entrez,
+        symbols={symbol: tuple(ids) for symbol, ids in symbols.items()},
+        former=dict(zip(former["name"], former["symbol"], strict=True)),
+        length={e: n for e, n in zip(table["ensembl"], table["length"], strict=True) if n},
+    )
+
+
+def current_names(names: Sequence[str]) -> list[str]:
+    """Return the current symbol of each gene of a list; a name that is not known stands for itself.
+
+    A former name stands for itself, too, where the gene that bears it now is in the list by its own name: then they
+    were two genes to whoever made the list.
+    """
+    book = gene_book()
+    own = {name for name in names if name in book.symbols}
+    made = []
+    for name in names:
+        symbol = _known(book, name)
+        made.append(name if not symbol or (symbol in own and name in book.former) else symbol)
+    return made
+
+
+@dataclass
+class ResolvedGenes:
+    """Ids of a file and what they stand for.
+
+    Attributes
+    ----------
+    genes
+        A current symbol (or an Ensembl id without one) for each id; an id that is not known stands for itself, and
+        an empty text marks a row to leave out.
+    kind
+        The kind of id, with the evidence.
+    known
+        How many ids are known genes.
+    warnings
+        What was repaired, left out or not understood.
+    """
+
+    genes: list[str]
+    kind: Detected
+    known: int
+    warnings: list[str]
+
+
+def known_share(names: Sequence[str], most: int = 2000) -> float:
+    """Share of some names that are human genes, of `most` of them spread over the list."""
+    book = gene_book()
+    looked_at = names[:: max(1, len(names) // most)]
+    return sum(bool(_known(book, name)) for name in looked_at) / max(1, len(looked_at))
+
+
+def _known(book: GeneBook, name: str) -> str:
+    for part in name.split("|"):  # TSPAN6|7105, ENSG00000000003.15|TSPAN6
+        if symbol := book.symbol(part):
+            return symbol
+    return ""
+
+
+def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> ResolvedGenes:
+    """Find out what gene each id stands for.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    ids
+        Gene ids as in the file.
+    kind
+        ``ensembl``, ``symbol`` or ``entrez`` where a person says so; None looks.
+
+    Returns
+    -------
+    ResolvedGenes
+
+    Raises
+    ------
+    GeneIdError
+        Ids of another species, of transcripts, of microarray probes, or of nothing known.
+    """
+    if kind is not None and kind not in KINDS:
+        raise ExpressionError(f"'{kind}' is no kind of gene id.", f"Known: {', '.join(KINDS)}.")
+    book = gene_book()
+    dates, unclear = repair(ids)
+    own = {name for name in ids if name in book.symbols}
+    genes, tally, former = [], Counter(), 0
+    for place, name in enumerate(ids):
+        gene, how = (dates[place], "symbol") if place in dates else _resolve_one(book, name, kind)
+        if gene in own and name in book.former:
+            gene = name  # both names are in the file, so they were two genes to whoever made it
+        former += how == "symbol" and gene != name and place not in dates
+        tally[how] += 1
+        genes.append(gene)
+    known = len(ids) - tally["unknown"] - tally["left out"]
+    counted = len(ids) - tally["left out"]
+    if known < _LEAST_KNOWN * max(1, counted):
+        raise _not_human(path, ids, known, kind)
+    warnings = _warnings(ids, dates, unclear, tally)
+    return ResolvedGenes(genes, _kind(tally, counted, former, kind), known, warnings)
+
+
+def _resolve_one(book: GeneBook, name: str, kind: str | None) -> tuple[str, str]:
+    """The gene of one id, and the kind of the id that told (``unknown``; ``left out`` for a second PAR copy)."""
+    if kind is None and len(name) < 20 and (gene := book.ensembl.get(name[:15])) and name[15:16] in ("", "."):
+        return gene, "ensembl"  # the common case, at once
+    for part in (name, *name.split("|")) if "|" in name else (name,):
+        part = part.strip()
+        found = _ENSEMBL.fullmatch(part)
+        if found and kind in (None, "ensembl"):
+            if found[2]:
+                return "", "left out"
+            return (book.ensembl[found[1]], "ensembl") if found[1] in book.ensembl else (found[1], "ensembl")
+        if kind in (None, "symbol"):
+            if part in book.symbols:
+                return part, "symbol"
+            if symbol := book.former.get(part, ""):
+                return symbol, "symbol"
+        if kind in (None, "entrez") and (symbol := book.entrez.get(part.removesuffix(".0"), "")):
+            return symbol, "entrez"
+    return name, "unknown"
+
+
+def _kind(tally: Counter[str], counted: int, former: int, kind: str | None) -> Detected:
+    most = max(KINDS, key=lambda k: tally[k])
+    words = {"ensembl": "Ensembl gene ids", "symbol": "gene symbols", "entrez": "Entrez gene numbers"}
+    evidence = f"{tally[most]:,} of {counted:,} ids are human {words[most]}"
+    if former:
+        evidence += f", {former:,} of them former names"
+    return Detected(kind or most, evidence, "person" if kind else "file", tally[most] > 0.5 * counted)
+
+
+def _warnings(ids: Sequence[str], dates: dict[int, str], unclear: list[str], tally: Counter[str]) -> list[str]:
+    said = []
+    if dates:
+        shown = ", ".join(f"{ids[place]} → {gene}" for place, gene in list(dates.items())[:4])
+        more = f" and {len(dates) - 4} more" if len(dates) > 4 else ""
+        said.append(f"A spreadsheet had turned gene names into dates; repaired: {shown}{more}.")
+    if unclear:
+        names = ", ".join(unclear[:4])
+        said.append(f"Dates that a spreadsheet made of several genes are not used: {names} (more than once).")
+    if tally["left out"]:
+        said.append(f"{tally['left out']} rows of pseudoautosomal copies on Y (_PAR_Y) were left out.")
+    if tally["unknown"]:
+        strange = (name for place, name in enumerate(ids) if place not in dates and name not in unclear
+                   and not _known(gene_book(), name))  # fmt: skip
+        example = next(strange, unclear[0] if unclear else "")[:40]
+        one = tally["unknown"] == 1
+        said.append(f"The id '{example}' is no known human gene." if one else
+                    f"{tally['unknown']:,} ids are no known human genes, such as '{example}'.")  # fmt: skip
+    return said
+
+
+def _not_human(path: str | Path, ids: Sequence[str], known: int, kind: str | None) -> GeneIdError:
+    """Say what a list of ids is, if not one of human genes."""
+    example = ids[len(ids) // 2][:40] if ids else ""
+
+    def share(pattern: re.Pattern[str]) -> float:
+        return sum(bool(pattern.fullmatch(name)) for name in ids) / max(1, len(ids))
+
+    if kind is not None:
+        return GeneIdError(path, f"only {known:,} of {len(ids):,} ids are gene ids of the kind '{kind}', "
+                           f"unlike '{example}'.", "Leave the kind out to have it found, or give another.")  # fmt: skip
+    if share(_FOREIGN) > 0.5:
+        code = next(m[1] for name in ids if (m := _FOREIGN.fullmatch(name)))
+        species = _SPECIES.get(code, "another species")
+        return GeneIdError(path, f"its gene ids are those of {species}, such as '{example}'.",
+                           "The models know human genes only.")  # fmt: skip
+    if share(_TRANSCRIPT) > 0.5:
+        return GeneIdError(path, f"its rows are transcripts, such as '{example}', not genes.",
+                           "Sum the transcripts of each gene first (Salmon: -g; tximport).")  # fmt: skip
+    if share(_PROBE) > 0.3:
+        return GeneIdError(path, f"its rows are microarray probes, such as '{example}'.",
+                           "The models read RNA-seq only: values of a microarray are on another scale.")  # fmt: skip
+    symbols = gene_book().symbols
+    if share(_MOUSE) > 0.5 and sum(name.upper() in symbols for name in ids) > 0.3 * len(ids):
+        return GeneIdError(path, f"its gene symbols are written like those of mouse or rat, such as '{example}'.",
+                           "The models know human genes only.")  # fmt: skip
+    return GeneIdError(path, f"only {known:,} of {len(ids):,} ids are human genes; '{example}' is not.",
+                       "Ids must be Ensembl gene ids, gene symbols or Entrez numbers.")  # fmt: skip

@@ -1,0 +1,221 @@
+"""How a text table is laid out: delimiter, header, which column holds what. Looks at its first lines only."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from napari_aml.expression.errors import ExpressionReadError
+from napari_aml.expression.genes import known_share
+
+DELIMITERS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces"}
+#: What stands for "no value" in tables; none of them is ever taken for a number.
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", ".", "#n/a", "#div/0!", "#value!", "#ref!"})
+_QUOTED = re.compile(r'"[^"]*"')
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+# Columns that describe genes and are no samples, by the names that counting programs and exports give them.
+_DESCRIBING = frozenset(
+    """chr chrom chromosome chromosome_name start end strand start_position end_position seqname seqnames gene_name
+    genename gene_symbol symbol hgnc_symbol gene_type genetype gene_biotype biotype description name entrez entrezid
+    entrez_id entrezgene_id gene_id geneid ensembl ensembl_id ensembl_gene_id transcript_id(s) gc gc_content
+    exon_number locus""".split()
+)
+_LENGTH = frozenset({"length", "gene_length", "genelength", "width", "effective_length", "eff_length"})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a text table is laid out.
+
+    Attributes
+    ----------
+    delimiter
+        One character.
+    decimal
+        ``.`` or ``,``.
+    skip
+        Lines before the first line of values.
+    names
+        Names of all columns.
+    id
+        The column of row names.
+    values
+        Columns of values, ascending.
+    length
+        A column of gene lengths, else None.
+    symbol
+        A second column of gene names, else None.
+    whole
+        Whether the first values are whole numbers, all of them.
+    format
+        For people.
+    notes
+        What a person should know.
+    """
+
+    delimiter: str
+    decimal: str
+    skip: int
+    names: tuple[str, ...]
+    id: int
+    values: tuple[int, ...]
+    length: int | None = None
+    symbol: int | None = None
+    whole: bool = False
+    format: str = "CSV"
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def sample_names(self) -> list[str]:
+        """Names of the columns of values."""
+        return [self.names[i] for i in self.values]
+
+    @property
+    def trailing(self) -> bool:
+        """Whether the values are the last columns, one beside the other."""
+        return self.values == tuple(range(len(self.names) - len(self.values), len(self.names)))
+
+    def with_values(self, columns: Sequence[int], **changes: object) -> Layout:
+        """Return the same layout with other columns of values."""
+        return replace(self, values=tuple(columns), **changes)  # type: ignore[arg-type]
+
+
+def split(line: str, delimiter: str) -> list[str]:
+    """Split a line, quotes honoured, cells stripped of blanks and quotes."""
+    if '"' in line:
+        import csv
+
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+    return [cell.strip() for cell in line.split(delimiter)]
+
+
+def is_number(cell: str, decimal: str = ".") -> bool:
+    """Whether a cell is a number (infinity is one here, so that it is found and named later)."""
+    return bool(_NUMBER.fullmatch(cell.replace(",", ".") if decimal == "," else cell))
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that there is no value."""
+    return cell.lower() in MISSING
+
+
+def find_delimiter(path: Path, lines: Sequence[str]) -> str:
+    """Return what stands between the cells.
+
+    Raises
+    ------
+    ExpressionReadError
+        Where nothing splits the lines into as many cells each.
+    """
+    bare = [_QUOTED.sub("", line) for line in lines[:30]]
+    best, most = "", 0
+    for delimiter in DELIMITERS:
+        counts = [line.count(delimiter) for line in bare]
+        body = Counter(counts[1:] or counts).most_common(1)[0]
+        # R writes no name for the column of row names: the header may be one cell short.
+        fits = body[0] > 0 and counts[0] in (body[0], body[0] - 1) and body[1] >= 0.8 * max(1, len(counts) - 1)
+        # Spaces and bars also stand inside names: they count only where nothing else splits.
+        if fits and body[0] > most and (delimiter not in " |" or not most):
+            best, most = delimiter, body[0]
+    if not best:
+        shown = lines[0][:60]
+        raise ExpressionReadError(
+            path, f"no delimiter splits its lines into as many cells each; the first line is '{shown}'.",
+            "It must be a table with tabs, commas or semicolons between the cells.",
+        )  # fmt: skip
+    return best
+
+
+def find_layout(path: Path, lines: Sequence[str], delimiter: str | None = None, skip: int = 0) -> Layout:
+    """Find out how a table is laid out.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    lines
+        Its first lines.
+    delimiter
+        As a person gives it; None looks.
+    skip
+        Lines to pass over at the beginning; comment lines after them are passed over as well.
+
+    Raises
+    ------
+    ExpressionReadError
+        One column only, a header alone, or no column of numbers.
+    """
+    while skip < len(lines) and (lines[skip].startswith("#") or not lines[skip].strip()):
+        skip += 1
+    body = [line for line in lines[skip:] if line.strip()]
+    if len(body) < 2:
+        raise ExpressionReadError(path, "it has a header at most, and no lines of values.")
+    given = delimiter is not None
+    delimiter = delimiter or find_delimiter(path, body)
+    header, rows = split(body[0], delimiter), [split(line, delimiter) for line in body[1:40]]
+    width = Counter(len(row) for row in rows).most_common(1)[0][0]
+    if width < 2:
+        said = DELIMITERS.get(delimiter, repr(delimiter))
+        raise ExpressionReadError(
+            path, f"split at {said} it has one column only; its first line is '{body[0][:60]}'.",
+            "Leave the delimiter out to have it found." if given else "",
+        )  # fmt: skip
+    rows = [row for row in rows if len(row) == width]
+    decimal = _decimal(rows, delimiter)
+    headless = _is_headless(header, rows, decimal, width)
+    if headless:
+        rows.insert(0, header)
+        names = ["", *(f"column {i + 1}" for i in range(1, width))]
+    else:
+        names = ["", *header] if len(header) == width - 1 else header
+    if len(names) != width:
+        raise ExpressionReadError(path, f"the header has {len(header)} cells and the lines after it have {width}.",
+                                  "Export the table again, or repair the header.")  # fmt: skip
+    layout = _roles(path, names, rows, decimal, delimiter)
+    made = {"\t": "TSV", ",": "CSV", ";": "CSV (semicolons)"}.get(delimiter, "text table")
+    notes = ("Numbers have a decimal comma.",) if decimal == "," else ()
+    return replace(layout, skip=skip + (0 if headless else 1), format=made, notes=notes)
+
+
+def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
+    if delimiter == ",":
+        return "."
+    cells = [cell for row in rows for cell in row[1:200]]
+    return "," if sum(bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in cells) > 0.2 * len(cells) else "."
+
+
+def _is_headless(header: Sequence[str], rows: Sequence[Sequence[str]], decimal: str, width: int) -> bool:
+    if len(header) != width or not all(is_number(cell, decimal) for cell in header[1:]):
+        return False
+    # Samples may be called 1, 2, 3: then the first cell names the column and is no gene.
+    return bool(header[0]) and (header[0].startswith(("N_", "__")) or known_share([header[0]]) > 0)
+
+
+def _roles(path: Path, names: list[str], rows: list[list[str]], decimal: str, delimiter: str) -> Layout:
+    texts, values, length = [], [], None
+    for i, name in enumerate(names):
+        cells = [row[i] for row in rows]
+        numbers = sum(is_number(cell, decimal) for cell in cells)
+        wordy = len(cells) - numbers - sum(is_missing(cell) for cell in cells)
+        low = name.lower()
+        if i == 0 or (wordy and not numbers) or low in _DESCRIBING:
+            texts.append(i)
+        elif low in _LENGTH:
+            length = i if length is None else length
+        else:
+            values.append(i)
+    if not values:
+        raise ExpressionReadError(
+            path, f"no column holds numbers; the cell under '{names[1][:40]}' is '{rows[0][1][:40]}'.",
+            "Export the values as plain numbers, one delimiter between the cells.",
+        )  # fmt: skip
+    genes = {i: known_share([row[i] for row in rows]) for i in texts}
+    best = max(texts, key=lambda i: (genes[i] > 0.5, names[i].lower() in ("gene_id", "geneid", "ensembl"), -i))
+    others = [i for i in texts if i != best and genes[i] > 0.5]
+    symbol = others[0] if others else None
+    whole = all(row[i].isdigit() for row in rows for i in values)
+    return Layout(delimiter, decimal, 0, tuple(names), best, tuple(values), length, symbol, whole)

@@ -1,0 +1,146 @@
+"""What a file of expression values is read into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari_aml.expression.units import Units
+
+#: Orientations by the names that files and the command line use.
+GENES_IN_ROWS, SAMPLES_IN_ROWS = "genes-in-rows", "samples-in-rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """A property of a file, and why it is believed.
+
+    Attributes
+    ----------
+    value
+        What it is, by the name that the override takes.
+    evidence
+        Why, in words for a person.
+    by
+        ``file`` where it was found in the file, ``person`` where it was given.
+    sure
+        Whether nothing else would have explained the file as well.
+    """
+
+    value: str
+    evidence: str
+    by: Literal["file", "person"] = "file"
+    sure: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.evidence})"
+
+
+@dataclass
+class RawTable:
+    """A table as it stands in a file, before anyone asked which side the genes are on.
+
+    Attributes
+    ----------
+    rows, columns
+        Names as in the file.
+    values
+        float32 (rows, columns).
+    format
+        Name of the file format.
+    notes
+        What a person should know of how it was read.
+    row_lengths
+        Gene lengths in bases where the file has them, float32 (rows,), else None.
+    units
+        Units by the format's own word, with the evidence; else None.
+    library_sizes
+        Reads of each column where the file tells them apart from the values, else None.
+    row_symbols
+        A second column of gene names, where the file has one, else None.
+    """
+
+    rows: list[str]
+    columns: list[str]
+    values: np.ndarray
+    format: str
+    notes: list[str] = field(default_factory=list)
+    row_lengths: np.ndarray | None = None
+    units: tuple[Units, str] | None = None
+    library_sizes: np.ndarray | None = None
+    row_symbols: list[str] | None = None
+
+
+@dataclass
+class ExpressionMatrix:
+    """Expression values of some samples, with what was found out about them.
+
+    Attributes
+    ----------
+    name
+        The file's name, for people.
+    path
+        Where it was read from.
+    format
+        ``CSV``, ``GCT 1.2``, ``featureCounts`` …
+    values
+        float32 (samples, genes) in the units of the file. Rows that named one gene are already summed (in linear
+        space). The memory may run along the genes: index it, do not rely on its order.
+    samples
+        Names of the samples, unique.
+    genes
+        Current symbol of each gene, or the id as in the file where no symbol is known; unique.
+    gene_ids
+        Id of each gene as in the file; of several that were summed, the first.
+    units, orientation, ids
+        What was detected or given.
+    scale
+        The units, for computing.
+    totals
+        Sum of each sample in linear space over all lines of the file, float64 (samples,).
+    lengths
+        Gene lengths in bases from the file itself, float32 (genes,), NaN where unknown; None where it has none.
+    library_sizes
+        Reads a sample, float64 (samples,), where the values are reads or the file tells; else None.
+    unusable
+        Sample → why it cannot be used (no reads at all).
+    evidence
+        How the file was understood, a sentence each.
+    warnings
+        What a person should look at, a sentence each.
+    """
+
+    name: str
+    path: Path | None
+    format: str
+    values: np.ndarray
+    samples: tuple[str, ...]
+    genes: tuple[str, ...]
+    gene_ids: tuple[str, ...]
+    units: Detected
+    orientation: Detected
+    ids: Detected
+    scale: Units
+    totals: np.ndarray
+    lengths: np.ndarray | None = None
+    library_sizes: np.ndarray | None = None
+    unusable: dict[str, str] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of samples and of genes."""
+        return self.values.shape  # type: ignore[return-value]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def linear(self, rows: slice | np.ndarray, genes: np.ndarray | None = None) -> np.ndarray:
+        """Return values in linear space: float64 (rows, genes); below-zero noise of logarithms is cut to 0."""
+        part = self.values[rows]
+        return self.scale.linear(part if genes is None else part[:, genes])
