@@ -13,6 +13,7 @@ import typer
 from napari_aml import RESEARCH_USE, __version__
 from napari_aml.cli import patients
 from napari_aml.cli import datasets as dataset_commands
+from napari_aml.cli import expression as expression_commands
 from napari_aml.cli.console import DeviceName, Model, Size, drive, err
 from napari_aml.errors import AmlError, Cancelled, InputError
 
@@ -192,6 +193,7 @@ app.command("predict-patient")(patients.predict_patient)
 
 app.command("import")(dataset_commands.import_)
 app.command()(dataset_commands.dataset)
+app.add_typer(expression_commands.app, name="expression")
 
 
 def _version(wanted: bool) -> None:
