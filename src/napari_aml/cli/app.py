@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 from napari_aml import RESEARCH_USE, __version__
-from napari_aml.cli import patients
+from napari_aml.cli import adapting, patients
 from napari_aml.cli import datasets as dataset_commands
 from napari_aml.cli import expression as expression_commands
+from napari_aml.cli import project as project_commands
+from napari_aml.cli import training as training_commands
 from napari_aml.cli.console import DeviceName, Model, Size, drive, err
 from napari_aml.errors import AmlError, Cancelled, InputError
 
@@ -189,11 +191,15 @@ def doctor() -> None:
 
 app.command("train-patient")(patients.train_patient)
 app.command("predict-patient")(patients.predict_patient)
+app.command()(adapting.adapt)
 
 
 app.command("import")(dataset_commands.import_)
 app.command()(dataset_commands.dataset)
+app.command()(training_commands.train)
+app.command()(training_commands.benchmark)
 app.add_typer(expression_commands.app, name="expression")
+app.add_typer(project_commands.app, name="project")
 
 
 def _version(wanted: bool) -> None:
