@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_aml.review.blasts import BlastSummary, blast_summary
+    from napari_aml.review.comparing import compare_counts, compare_readers
     from napari_aml.review.comparison import Concordance
     from napari_aml.review.concordance import reconcile
+    from napari_aml.review.counted import Count, count_analysis, count_by, count_cells
     from napari_aml.review.counting import CountingSettings, differential, exact_interval, sure_codes
+    from napari_aml.review.project import Project
 
 _LAZY = {
+    "Count": "counted",
+    "compare_counts": "comparing",
+    "compare_readers": "comparing",
+    "count_analysis": "counted",
+    "count_by": "counted",
+    "count_cells": "counted",
     "Concordance": "comparison",
     "reconcile": "concordance",
+    "Project": "project",
     "BlastSummary": "blasts",
     "blast_summary": "blasts",
     "CountingSettings": "counting",
@@ -23,7 +33,8 @@ _LAZY = {
 }
 
 __all__ = [
-    "BlastSummary", "Concordance", "CountingSettings", "blast_summary", "differential", "exact_interval", "reconcile",
+    "BlastSummary", "Concordance", "Count", "CountingSettings", "Project", "blast_summary", "compare_counts",
+    "compare_readers", "count_analysis", "count_by", "count_cells", "differential", "exact_interval", "reconcile",
     "sure_codes",
 ]  # fmt: skip
 

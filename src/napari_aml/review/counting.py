@@ -18,6 +18,8 @@ from napari_aml.statistics.intervals import exact_interval
 from napari_aml.taxonomy import CLASSES, CellClass, Role, cell_class
 
 UNKNOWN = "UNK"
+#: Where smudge cells are counted.
+APART, LYMPHOCYTES = "apart", "lymphocytes"
 
 #: Code → name and the roles it sums. Bilobed promyelocytes are blast equivalents in APL only, hence a sum of their own.
 SUMS: dict[str, tuple[str, tuple[Role, ...]]] = {
@@ -59,17 +61,57 @@ class CountingSettings:
         Of the intervals, 0…1.
     blast_cut_offs
         Published cut-offs for blasts, percent. 10 and 20 stand in the 2022 classifications (ICC, WHO-HAEM5).
+    smudge_cells
+        `APART` (they are no leukocytes of the denominator) or `LYMPHOCYTES`: they count among the leukocytes, as many
+        laboratories do in chronic lymphocytic leukaemia.
+    pmb_as_blasts
+        Count bilobed promyelocytes among the blasts: right in acute promyelocytic leukaemia only.
+    cut_off_cells
+        Count cells that the edge of the picture cuts.
+    wanted_width
+        Width of the blasts' interval, percentage points, that the advice to count more aims at.
     """
 
     least_probability: float = 0.0
     confidence: float = 0.95
     blast_cut_offs: tuple[float, ...] = (10.0, 20.0)
+    smudge_cells: str = APART
+    pmb_as_blasts: bool = False
+    cut_off_cells: bool = True
+    wanted_width: float = 10.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.least_probability <= 1:
             raise InputError(f"The least probability is {self.least_probability}.", "Give a number between 0 and 1.")
         if not 0 < self.confidence < 1:
             raise InputError(f"The confidence of an interval is {self.confidence}.", "Give one between 0 and 1.")
+        if self.smudge_cells not in (APART, LYMPHOCYTES):
+            raise InputError(f"Smudge cells cannot count as '{self.smudge_cells}'.", f"Give {APART} or {LYMPHOCYTES}.")
+        if not 0 < self.wanted_width < 100:
+            raise InputError(f"The wanted width is {self.wanted_width} percentage points.", "Give 0 to 100.")
+
+    def role(self, code: str) -> Role:
+        """Return what a class counts as under these settings."""
+        role = cell_class(code).role
+        if role is Role.SEPARATE and self.smudge_cells == LYMPHOCYTES:
+            return Role.ABNORMAL
+        return Role.BLAST if role is Role.APL and self.pmb_as_blasts else role
+
+    def rules(self) -> list[str]:
+        """Say the rules in words."""
+        smudge = "apart" if self.smudge_cells == APART else "among the leukocytes, as lymphocytes"
+        pmb = "among the blasts (acute promyelocytic leukaemia)" if self.pmb_as_blasts else "beside the blasts"
+        return [
+            "Percentages are of leukocytes; erythroblasts are given per 100 leukocytes.",
+            f"Smudge cells are counted {smudge}. Bilobed promyelocytes are counted {pmb}.",
+            "Platelets, artefacts and unknown cells are excluded and reported as a share of all cells found.",
+            f"Cells cut by the edge of the picture are {'counted' if self.cut_off_cells else 'left out'}.",
+            *(
+                [f"A cell of which the model is less than {self.least_probability:.0%} sure counts as unknown."]
+                if self.least_probability > 0 else []
+            ),
+            f"Intervals are exact (Clopper–Pearson), {100 * self.confidence:g} %.",
+        ]  # fmt: skip
 
 
 def sure_codes(
@@ -147,7 +189,7 @@ def differential(
             raise InputError(f"There are {n} codes but {len(given)} values of '{name}'.", "Give one for each cell.")
     said = np.zeros(n, bool) if confirmed is None else np.asarray(confirmed, bool)
     counted = sure_codes(codes, probabilities, said, settings.least_probability)
-    rows = _class_rows(_listed(counted, classes), counted, said)
+    rows = _class_rows(_listed(counted, classes), counted, said, settings)
     table = pd.DataFrame([*rows, *_sum_rows(rows)]).reindex(columns=list(COLUMNS))
     return _with_intervals(table, n, settings).astype(COLUMNS)
 
@@ -159,12 +201,14 @@ def _listed(counted: np.ndarray, classes: Sequence[str] | None) -> list[CellClas
     return [cell_class(code) for code in sorted(codes, key=lambda code: (order.get(code, len(order)), code))]
 
 
-def _class_rows(listed: list[CellClass], counted: np.ndarray, said: np.ndarray) -> list[dict[str, object]]:
+def _class_rows(
+    listed: list[CellClass], counted: np.ndarray, said: np.ndarray, settings: CountingSettings
+) -> list[dict[str, object]]:
     inverse, names = pd.factorize(counted)
     count = dict(zip(names.tolist(), np.bincount(inverse, minlength=len(names)).tolist(), strict=True))
     sure = dict(zip(names.tolist(), np.bincount(inverse, said, len(names)).astype(int).tolist(), strict=True))
     return [
-        {"code": c.code, "name": c.name, "role": c.role.value,
+        {"code": c.code, "name": c.name, "role": settings.role(c.code).value,
          "count": count.get(c.code, 0), "confirmed": sure.get(c.code, 0)}
         for c in listed
     ]  # fmt: skip
