@@ -7,7 +7,7 @@ and `Heatmaps`; all of it is one `Analysis`. Each stage lives in the room named 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,15 @@ from napari_aml.provenance import now_utc, versions
 
 if TYPE_CHECKING:
     from napari_aml.classify import ModelBundle
+    from napari_aml.review.comparison import Concordance
+    from napari_aml.review.fusion import FusionSettings
+    from napari_aml.review.patient_sample import OpenedExpression
+    from napari_aml.review.sides import ImageCall, Person
     from napari_aml.slides import Slide
 
 __all__ = [
-    "Analysis", "analyse", "analyse_steps", "classify_cells_steps", "resolve_pixel_size", "segment_slide_steps",
+    "Analysis", "analyse", "analyse_steps", "classify_cells_steps", "compare_expression", "resolve_pixel_size",
+    "segment_slide_steps",
 ]  # fmt: skip
 
 #: Share of the progress bar that each stage takes.
@@ -247,3 +252,64 @@ def analyse(source: Any, **settings: Any) -> Analysis:
     >>> result.table()[["uid", "class", "probability"]]  # doctest: +SKIP
     """
     return run(analyse_steps(source, **settings))
+
+
+def compare_expression(
+    analyses: Analysis | Sequence[Analysis],
+    opened: OpenedExpression,
+    sample: str,
+    *,
+    image: ImageCall | None = None,
+    person: Person | None = None,
+    fusion: FusionSettings | None = None,
+) -> Concordance:
+    """Hold the expression of a patient's sample against what was counted on his slides.
+
+    Parameters
+    ----------
+    analyses
+        One or several analysed slides of the patient.
+    opened
+        From `review.expression_opening.open_expression_steps`.
+    sample
+        The patient's sample there.
+    image
+        A model's call of the patient's subtype from the pictures; None where none was made.
+    person
+        Age, declared sex, pseudonyms; what is not given is not checked.
+    fusion
+        Weights and prior of the fused number.
+
+    Returns
+    -------
+    Concordance
+        Both inputs, the state and why; a fused number only where the state allows.
+
+    Raises
+    ------
+    SampleNameError
+        When the file has no such sample.
+
+    Examples
+    --------
+    >>> import napari_aml as aml
+    >>> opened = aml.run(aml.open_expression_steps("counts.csv.gz"))  # doctest: +SKIP
+    >>> aml.compare_expression(aml.analyse("smear.png"), opened, "S1").state  # doctest: +SKIP
+    """
+    from napari_aml.expression.errors import SampleNameError
+    from napari_aml.review import differential
+    from napari_aml.review.concordance import reconcile
+    from napari_aml.review.sides import morphology
+
+    if sample not in opened.samples:
+        shown = ", ".join(opened.samples[:5]) + (" …" if len(opened.samples) > 5 else "")
+        raise SampleNameError(opened.path, f"there is no sample '{sample}'.", f"It has {len(opened.samples)}: {shown}")
+    counts = []
+    for analysis in [analyses] if isinstance(analyses, Analysis) else analyses:
+        if analysis.predictions is not None:
+            table = analysis.table()
+            said = differential(
+                table["code_final"].tolist(), table["confirmed"].to_numpy(), classes=analysis.predictions.codes
+            )
+            counts.append((analysis.slide.slide_id, said))
+    return reconcile(morphology(counts) if counts else None, image, opened.call(sample), person, fusion)

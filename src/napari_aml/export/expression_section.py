@@ -6,12 +6,15 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
 from napari_aml import RESEARCH_USE
 from napari_aml.review.comparison import Concordance, State
+
+if TYPE_CHECKING:
+    from napari_aml.review.patient_sample import GeneEvidence, OpenedExpression
 
 #: The file in a results folder.
 FILE = "expression.json"
@@ -56,6 +59,46 @@ class ExpressionPart:
     genes: tuple[tuple[str, float], ...] = ()
     genes_note: str = ""
     model: tuple[str, ...] = ()
+
+
+def report_part(
+    opened: OpenedExpression,
+    sample: str,
+    concordance: Concordance,
+    evidence: GeneEvidence | None = None,
+    sex: str | None = None,
+) -> ExpressionPart:
+    """Return what a report says of a sample.
+
+    Parameters
+    ----------
+    opened, sample
+        The file and the sample.
+    concordance
+        Both inputs and how they stand to each other.
+    evidence
+        The genes that the call rests on; None where there is no call to explain, or it is withheld.
+    sex
+        Declared sex.
+    """
+
+    def clean(text: str) -> str:
+        """Take out the file's path and name: either may name a patient."""
+        for name in (str(opened.path.absolute()), str(opened.path), opened.path.name):
+            text = text.replace(f"'{name}'", "the file").replace(name, "the file")
+        return text
+
+    withheld = concordance.suppressed or evidence is None
+    card = [] if opened.bundle is None else opened.bundle.card_summary().splitlines()
+    return ExpressionPart(
+        concordance,
+        tuple((name, clean(value)) for name, value in opened.facts),
+        tuple((c.level, c.name, clean(c.text)) for c in opened.checks(sample, sex)),
+        tuple(dict.fromkeys(clean(w) for w in opened.warnings(sample))),
+        () if withheld else tuple((gene, float(value)) for gene, value, _ in evidence.genes),
+        "" if withheld else f"Attributions for {evidence.target}. {evidence.note}",
+        tuple(line.strip() for line in card if line.strip()),
+    )
 
 
 def expression_context(part: ExpressionPart) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class ExpressionController(QObject):
 
     def open(self, path: str | Path, sample: str | None = None) -> None:
         """Read a file and call all its samples; what was open before stays until it is done."""
-        from napari_aml.review.patient_sample import open_expression_steps
+        from napari_aml.review.expression_opening import open_expression_steps
 
         path, options, bundle = Path(path), self.options, self.bundle
         job = self.bar.run(
@@ -102,7 +102,7 @@ class ExpressionController(QObject):
 
     def open_example(self) -> None:
         """Open the shipped example: synthetic samples."""
-        from napari_aml.review.patient_sample import example_file
+        from napari_aml.review.expression_opening import example_file
 
         self.options = ReadingOptions()
         self.open(example_file())
@@ -136,7 +136,7 @@ class ExpressionController(QObject):
 
     def explain(self, target: str | None = None) -> None:
         """Compute the gene attributions of the chosen sample for its called class, or for another."""
-        from napari_aml.review.patient_sample import gene_evidence_steps
+        from napari_aml.review.expression_evidence import gene_evidence_steps
 
         opened, sample = self.opened, self.sample
         self._explain.cancel()
@@ -152,7 +152,7 @@ class ExpressionController(QObject):
 
     def map(self, method: str = "pca", space: str = "network") -> None:
         """Compute the sample map."""
-        from napari_aml.review.patient_sample import places_steps
+        from napari_aml.review.expression_evidence import places_steps
 
         opened = self.opened
         self.mapped.emit(None)
@@ -263,7 +263,7 @@ class ExpressionController(QObject):
 
     def part(self, slide_id: str | None = None) -> ExpressionPart | None:
         """Return the report's section for a slide; None where the chosen sample is not linked to it."""
-        from napari_aml.review.patient_sample import report_part
+        from napari_aml.export.expression_section import report_part
 
         if self.opened is None or self.sample is None or self.comparison is None:
             return None

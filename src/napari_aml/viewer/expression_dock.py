@@ -24,6 +24,7 @@ from napari_aml.ui.jobs import JobBar, in_words
 from napari_aml.viewer.expression_controller import ExpressionController
 from napari_aml.viewer.expression_slides import SlideSource
 from napari_aml.viewer.pages import page, scrolled
+from napari_aml.viewer.sessions import register_expression
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -63,7 +64,9 @@ class ExpressionWidget(QWidget):
         self._build()
         self._connect()
         self._mapped: Any = None
-        self.destroyed.connect(partial(_let_go, self.slides, self.controller))
+        register_expression(napari_viewer, self)
+        # A dock that napari closes is destroyed without a close event: it must stop listening all the same.
+        self.destroyed.connect(partial(_let_go, napari_viewer, self.slides))
         QTimer.singleShot(0, self.prepare)
 
     # ---- building ------------------------------------------------------------------------------------------
@@ -148,7 +151,6 @@ class ExpressionWidget(QWidget):
         self.slides.changed.connect(self._on_slides)
         self.slides.counted.connect(control.compare)
         self.job_bar.busyChanged.connect(self._on_busy)
-        self.viewer.layers.selection.events.active.connect(self._on_slides)
 
     def closeEvent(self, event: Any) -> None:
         """Let go of viewer and jobs."""
@@ -160,7 +162,7 @@ class ExpressionWidget(QWidget):
         if getattr(self, "_shut", False):
             return
         self._shut = True
-        self.viewer.layers.selection.events.active.disconnect(self._on_slides)
+        register_expression(self.viewer, None)
         self.slides.close()
         self.controller.close()
 
@@ -319,5 +321,6 @@ def _units() -> list[tuple[str, str]]:
     return list(UNITS)
 
 
-def _let_go(slides: SlideSource, controller: ExpressionController, *_: Any) -> None:
-    return
+def _let_go(viewer: Any, slides: SlideSource, *_: Any) -> None:
+    register_expression(viewer, None)
+    slides.release()

@@ -44,21 +44,30 @@ class SlideSource(QObject):
         self._ids: dict[int, tuple[Any, str]] = {}  # id of a layer → the layer, its slide's id
         self._failed: set[int] = set()
         self._reviewed: Any = None
+        self._released = False
         self._hash = Latest(self._on_failed, self)
         self._timer = QTimer(self, singleShot=True, interval=_QUIET_MS)
         self._timer.timeout.connect(self.look)
-        events = viewer.layers.events
-        for event in (events.inserted, events.removed):
+        for event in self._events():
             event.connect(self._soon)
 
+    def _events(self) -> tuple[Any, ...]:
+        layers = self._viewer.layers
+        return layers.events.inserted, layers.events.removed, layers.selection.events.active
+
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening and counting."""
         self._timer.stop()
         self._hash.cancel()
-        events = self._viewer.layers.events
-        for event in (events.inserted, events.removed):
-            event.disconnect(self._soon)
-        self._follow(None)
+        self.release()
+
+    def release(self) -> None:
+        """Stop listening; safe to call twice, and while Qt destroys the dock."""
+        if not self._released:
+            self._released = True
+            for event in self._events():
+                event.disconnect(self._soon)
+            self._follow(None)
 
     # ---- slides --------------------------------------------------------------------------------------------
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from napari_aml.viewer.private import unwrap
 
 if TYPE_CHECKING:
+    from napari_aml.export.expression_section import ExpressionPart
     from napari_aml.viewer.dock import SmearReviewWidget
+    from napari_aml.viewer.expression_dock import ExpressionWidget
 
 _docks: dict[int, weakref.ref[Any]] = {}
+_expression: dict[int, weakref.ref[Any]] = {}
 
 
 def register_review(viewer: Any, dock: SmearReviewWidget) -> None:
@@ -37,3 +40,18 @@ def review_of(viewer: Any) -> SmearReviewWidget:
         dock = find_review(viewer)
     assert dock is not None
     return dock
+
+
+def register_expression(viewer: Any, dock: ExpressionWidget | None) -> None:
+    """Remember the Expression dock of a viewer; None forgets it."""
+    if dock is None:
+        _expression.pop(id(unwrap(viewer)), None)
+    else:
+        _expression[id(unwrap(viewer))] = weakref.ref(dock)
+
+
+def expression_part(viewer: Any, slide_id: str) -> ExpressionPart | None:
+    """Return what the Expression dock of a viewer has to say in a slide's report, None where no sample is linked."""
+    reference = _expression.get(id(unwrap(viewer)))
+    dock = None if reference is None else reference()
+    return None if dock is None else dock.controller.part(slide_id)
