@@ -96,6 +96,8 @@ def _worth(name: str, part: Ranking) -> list[int]:
         keep = keep[part.scores >= _WRONG]
     elif name == "rare":
         keep = keep[part.scores > 0.3]  # of what is hardly of a rare class at all there is no end
+    elif name == "diverse":
+        keep = keep[part.scores >= 0]  # one of each group that no one has seen
     return keep.tolist()
 
 
