@@ -125,13 +125,13 @@ def varied_geometry(
 def _some(n: int, share: float, generator: torch.Generator) -> torch.Tensor:
     from napari_aml._torch import torch
 
-    return (torch.rand(n, generator=generator) < share).nonzero().squeeze(1)
+    return (torch.rand(n, generator=generator, device=generator.device) < share).nonzero().squeeze(1)
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator, columns: int = 1) -> torch.Tensor:
     from napari_aml._torch import torch
 
-    return torch.rand(n, columns, 1, 1, generator=generator) * (high - low) + low
+    return torch.rand(n, columns, 1, 1, generator=generator, device=generator.device) * (high - low) + low
 
 
 def varied_colour(batch: torch.Tensor, variation: Variation, generator: torch.Generator) -> torch.Tensor:
@@ -207,7 +207,7 @@ def transfer_stain(density: torch.Tensor, share: float, generator: torch.Generat
     rows = _some(len(density), share, generator)
     if not len(rows):
         return density
-    other = torch.randperm(len(density), generator=generator)[: len(rows)]
+    other = torch.randperm(len(density), generator=generator, device=generator.device)[: len(rows)]
     spread, mean = torch.std_mean(density, (2, 3), keepdim=True)
     spread = spread + 1e-3
     part = _uniform(len(rows), 0, 1, generator)
