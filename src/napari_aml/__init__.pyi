@@ -14,7 +14,7 @@ from .explain import Heatmaps, classify_and_explain_steps, heatmaps
 from .export import write_results
 from .pipeline import analyse, analyse_steps, resolve_pixel_size
 from .progress import Progress, run
-from .review import differential
+from .review import Project, differential
 from .slides import PixelSize, Slide, measure_pixel_size, open_slide
 from .taxonomy import CLASSES, CellClass, cell_class
 
@@ -33,6 +33,7 @@ __all__ = [
     "PixelSize",
     "Predictions",
     "Progress",
+    "Project",
     "Slide",
     "analyse",
     "analyse_steps",

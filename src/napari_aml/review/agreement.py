@@ -68,7 +68,7 @@ def readings(
     decisions
         The record, in order.
     readers
-        Which readers; all by default.
+        Which readers; all by default (InputError where one of them never spoke).
     model
         Table with ``uid`` and ``class``: the model joins as the reader `MODEL`, on the cells that people read.
     """
@@ -76,7 +76,10 @@ def readings(
     slide_of = {d.uid: d.slide_id for d in rows}
     by_reader = views(rows)
     adjudicated = {uid: code for (uid, _), code in by_reader.pop(ADJUDICATOR, {}).items()}
-    chosen = [r for r in by_reader if by_reader[r]] if readers is None else [r for r in readers if r != MODEL]
+    spoke = [r for r in by_reader if by_reader[r]]
+    chosen = spoke if readers is None else [r for r in readers if r != MODEL]
+    if unknown := [r for r in chosen if r not in spoke]:
+        raise InputError(f"There is no reader '{unknown[0]}' with decisions.", f"Readers: {', '.join(spoke) or 'none'}.")
     view = {r: {uid: code for (uid, _), code in by_reader.get(r, {}).items()} for r in chosen}
     uids = tuple(uid for uid in slide_of if any(uid in v for v in view.values()))
     if model is not None and "class" in model:
