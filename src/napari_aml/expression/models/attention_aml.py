@@ -1,10 +1,10 @@
 """The published network of AttentionAML (Li, Khoury, Wang and Wan 2025, bioRxiv 2025.05.20.655179), written anew.
 
-Tensors bear the names of the published state dict, so that its ``MLP_attention.pth`` loads. A sample is one vector, which
-the blocks treat as a sequence of length one: the softmax over one key is 1, whatever query and key are. Each attention
-block is therefore the linear map ``value`` followed by ``fc_out``; ``query`` and ``key`` never reach the output and get
-no gradient. There are no attention weights to look at, and none are returned. Genes are explained by integrated
-gradients and by ablation instead.
+Tensors bear the names of the published state dict, so that its ``MLP_attention.pth`` loads. A sample is one vector,
+which the blocks treat as a sequence of length one: the softmax over one key is 1, whatever query and key are. Each
+attention block is therefore the linear map ``value`` followed by ``fc_out``; ``query`` and ``key`` never reach the
+output and get no gradient. There are no attention weights to look at, and none are returned. Genes are explained by
+integrated gradients and by ablation instead.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The networks. Importing one loads torch; `building.build` is the way in."""

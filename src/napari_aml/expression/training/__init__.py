@@ -1,0 +1,1 @@
+"""Training of expression models: labels, fitting, cross-validation, calibration, bundles."""
