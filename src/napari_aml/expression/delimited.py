@@ -73,7 +73,9 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
     for part, place in _parsed(text, layout):
         if filled + len(part.names) > len(values):
             # How many lines will come is estimated from those that came; the array grows where it is.
-            guess = int((filled + len(part.names)) * max(1.0, total / max(1, place)) * 1.02) + 64
+            guess = filled + len(part.names)
+            if place < total:
+                guess = int(guess * total / max(1, place) * 1.02) + 64
             check_fits(text.path, guess, width, None if limit is None else limit)
             values.resize((guess, width), refcheck=False)
         values[filled : filled + len(part.names)] = part.values

@@ -137,7 +137,7 @@ def recognise(path: Path, lines: Sequence[str], delimiter: str | None = None, st
     layout = find_layout(path, lines, delimiter)
     for known in ONE_SAMPLE:
         if known.header <= set(layout.names):
-            return _one_sample(path, layout, known)
+            return _one_sample(path, lines, layout, known)
     low = [name.lower() for name in layout.names]
     if low[:2] == ["geneid", "chr"] and "length" in low:
         names = tuple(_bam(n) if i in layout.values else n for i, n in enumerate(layout.names))
@@ -155,13 +155,16 @@ def _bam(name: str) -> str:
     return re.sub(r"(?:[._]?Aligned)?(?:\.sortedByCoord)?(?:\.out)?(?:\.sorted)?\.[bs]am$", "", stem) or name
 
 
-def _one_sample(path: Path, layout: Layout, known: OneSample) -> TextFormat:
+def _one_sample(path: Path, lines: Sequence[str], layout: Layout, known: OneSample) -> TextFormat:
+    skip = layout.skip
+    while skip < len(lines) and lines[skip].startswith("N_"):  # sums of reads outside genes; they have no TPM
+        skip += 1
     place = {name: i for i, name in reversed(list(enumerate(layout.names)))}
     names = list(layout.names)
     names[place[known.value]] = sample_of(path)
     chosen = replace(
-        layout, names=tuple(names), id=place[known.id], values=(place[known.value],), length=None, whole=False,
-        symbol=place[known.symbol] if known.symbol else None,
+        layout, skip=skip, names=tuple(names), id=place[known.id], values=(place[known.value],), length=None,
+        whole=False, symbol=place[known.symbol] if known.symbol else None,
     )  # fmt: skip
     counts = place[known.counts] if known.counts else None
     return TextFormat(known.name, chosen, sample_of(path), known.units, counts, drop=("N_", "__"))

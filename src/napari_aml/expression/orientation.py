@@ -38,7 +38,12 @@ def find_orientation(
     if min(in_rows, in_columns) > 0.5 and abs(in_rows - in_columns) < 0.2 and min(len(rows), len(columns)) > 2:
         raise ExpressionReadError(path, f"{said}: which side is the genes cannot be told.",
                                   f"Say it: --orientation {GENES_IN_ROWS} or {SAMPLES_IN_ROWS}.")  # fmt: skip
-    if max(in_rows, in_columns) < 0.05:  # neither: the longer side, so that the message names what stands there
-        long = len(rows) >= len(columns)
+    long = len(rows) >= len(columns)
+    few, many = sorted((len(rows), len(columns)))
+    on_short, on_long = (in_columns, in_rows) if long else (in_rows, in_columns)
+    by_chance = on_long < on_short and on_short * few < 10 and few * 5 < many
+    if max(in_rows, in_columns) < 0.05 or by_chance:
+        # The longer side, so that the message names what stands there. S1 and A2 were names of genes once, too: a few
+        # samples of such names do not make their side the genes'.
         return Detected(GENES_IN_ROWS if long else SAMPLES_IN_ROWS, f"{said}; genes are the longer side", sure=False)
     return Detected(GENES_IN_ROWS if in_rows >= in_columns else SAMPLES_IN_ROWS, said)
