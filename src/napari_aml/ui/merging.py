@@ -63,7 +63,13 @@ def _align(whole: Predictions | Heatmaps | None, source: np.ndarray):
 
 
 def merge_predictions(whole: Predictions | None, n: int, rows: np.ndarray, part: Predictions) -> Predictions:
-    """Return the predictions of n cells with `rows` taken from `part`."""
+    """Return the predictions of n cells with `rows` taken from `part`.
+
+    Where `whole` names further classes after those of `part` (a head was taught them), `part` says zero of these.
+    """
+    if whole is not None and len(whole.codes) > len(part.codes) and whole.codes[: len(part.codes)] == part.codes:
+        more = np.zeros((len(part), len(whole.codes) - len(part.codes)), part.probabilities.dtype)
+        part = replace(part, codes=whole.codes, probabilities=np.hstack([part.probabilities, more]))
     return _merge(whole, n, rows, part)
 
 
