@@ -71,8 +71,9 @@ def open_expression_steps(
     matrix: ExpressionMatrix = yield from _share(read, 100, 600)
     prepared: PreparedSamples = yield from _share(
         prepare_steps(
-            matrix, bundle.genes, lengths=given, accepts_uncorrected=bundle.accepts_uncorrected,
-            reference=bundle.reference,
+            matrix, bundle.genes, lengths=given,
+            accepts_uncorrected=bundle.accepts_uncorrected and given is None,
+            reference=bundle.reference if bundle.summary else None,
         ), 600, 700,
     )  # fmt: skip
     calls = yield from _share(call_steps(prepared, bundle), 700, 900)
@@ -92,10 +93,13 @@ def open_expression_steps(
 
 def _share(steps: Steps[Result], start: int, end: int) -> Generator[Progress, None, Result]:
     """Map the progress of one part into that of the whole; closing this closes the part."""
+    reached = start
     try:
         while True:
             event = next(steps)
-            yield replace(event, done=round(start + (end - start) * event.fraction), total=_SCALE, payload=None)
+            # A part may itself count from 0 more than once: the bar never goes back.
+            reached = max(reached, round(start + (end - start) * event.fraction))
+            yield replace(event, done=reached, total=_SCALE, payload=None)
     except StopIteration as stop:
         return stop.value
     finally:

@@ -34,11 +34,11 @@ def expression_side(
     """
     sex = quality.sex if quality is not None and quality.sex in ("female", "male") else None
     common: dict[str, Any] = {"bundle_id": bundle.bundle_id, "age_scope": bundle.age_range, "sex": sex}
-    if call.probabilities is None or not len(call.probabilities) or call.subtype in (None, ""):
+    if call.status == "refused":
         return ExpressionCall(call.sample, passed=False, reasons=tuple(call.warnings), **common)
     passed = call.status in ("ok", "warning")
     return ExpressionCall(
-        call.sample, bundle.codes, tuple(float(p) for p in call.probabilities), passed=passed,
+        call.sample, bundle.codes, tuple(call.probabilities[c] for c in bundle.codes), passed=passed,
         reasons=() if passed else tuple(call.warnings) or (f"The call is {call.status}.",),
         conformal_set=None if call.conformal_set is None else tuple(call.conformal_set),
         calibrated=bundle.conformal is not None, trained=training_shares(bundle.codes, bundle.card), **common,
@@ -67,16 +67,17 @@ def training_shares(classes: Sequence[str], card: Mapping[str, Any]) -> tuple[fl
     classes
         In the model's order.
     card
-        ``bundle.json``; looked for: ``class_counts``, or ``per_class`` entries with ``n`` among the training data.
+        ``bundle.json``; the counts stand in ``classes`` or ``patients`` of each entry of ``training_data``.
     """
-    counts = card.get("class_counts") or card.get("counts") or {}
-    if not isinstance(counts, Mapping):
-        return ()
-    numbers = [counts.get(c) for c in classes]
-    if not all(isinstance(n, int | float) and math.isfinite(n) and n > 0 for n in numbers):
-        return ()
-    total = float(sum(numbers))
-    return tuple(float(n) / total for n in numbers)
+    counts = dict.fromkeys(classes, 0.0)
+    for source in card.get("training_data") or []:
+        found = (source.get("classes") or source.get("patients")) if isinstance(source, Mapping) else None
+        if isinstance(found, Mapping):
+            for name in classes:
+                number = found.get(name, 0)
+                counts[name] += float(number) if isinstance(number, int | float) and math.isfinite(number) else 0.0
+    total = sum(counts.values())
+    return tuple(n / total for n in counts.values()) if total and min(counts.values()) > 0 else ()
 
 
 def _ages(card: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -105,11 +106,9 @@ def quality_checks(call: SubtypeCall, missing: float, quality: SampleQuality | N
 
 
 def _likeness(call: SubtypeCall) -> Check:
-    score, limit = getattr(call, "unlike", math.nan), getattr(call, "unlike_limit", None)
-    if score is None or not math.isfinite(score):
-        return Check("Like the training data", NOT_KNOWN, "This model does not score it.")
-    if limit is None:
-        return Check("Like the training data", NOT_KNOWN, f"Score {score:.2f}.")
+    score, limit = call.unlike, call.unlike_threshold
+    if not (math.isfinite(score) and math.isfinite(limit)):
+        return Check("Like the training data", NOT_KNOWN, "It was not scored.")
     said = f"score {score:.2f}, limit {limit:.2f}."
     if score > limit:
         return Check("Like the training data", BAD, f"Unlike anything in training: {said}")

@@ -1,0 +1,183 @@
+"""A real file of counts opened with a small model: every sample called and checked, nothing of its path let out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_aml.errors import InputError
+from napari_aml.expression import SampleQuality
+from napari_aml.expression.bundle import save_expression_bundle
+from napari_aml.expression.errors import PanelError, SampleNameError
+from napari_aml.expression.predict import SubtypeCall
+from napari_aml.progress import run
+from napari_aml.review.expression_opening import open_expression_steps
+from napari_aml.review.from_models import expression_side, quality_checks, training_shares
+from napari_aml.review.links import hash_steps
+from napari_aml.review.patient_sample import sex_check
+
+CLASSES = ("CBFB::MYH11", "NPM1", "other")
+GENES = ("TP53", "FLT3", "MYH11", "XIST", "CD34", "KIT", "HOXA9", "MEIS1", "GATA1", "MPO", "ACTB", "GAPDH")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A network with random weights on twelve genes."""
+    from napari_aml.expression.models.building import build
+
+    network = build("mlp", len(GENES), len(CLASSES), {"hidden": 8, "second": 4})
+    card = {
+        "name": "small", "version": "1", "model": "mlp", "classes": list(CLASSES), "model_args":
+        {"hidden": 8, "second": 4}, "age_range": [18, 80],
+        "training_data": [{"name": "made up", "classes": {"CBFB::MYH11": 10, "NPM1": 30, "other": 60}}],
+    }  # fmt: skip
+    return save_expression_bundle(tmp_path_factory.mktemp("bundle") / "small", network, GENES, card)
+
+
+@pytest.fixture(scope="module")
+def counts(tmp_path_factory, bundle):
+    """Counts of 40 genes, three samples, one of them of a man."""
+    rng = np.random.default_rng(0)
+    more = ("RPS4Y1", "DDX3Y", "KDM5D", "MT-CO1", "HBB", "B2M", "CD74", "LYZ", "S100A8", "S100A9")
+    values = rng.integers(1000, 50_000, (len(GENES) + len(more), 3))
+    names = [*GENES, *more]
+    for gene, row in (("XIST", (90_000, 0, 0)), ("RPS4Y1", (0, 40_000, 0)), ("DDX3Y", (0, 30_000, 0)),
+                      ("KDM5D", (0, 9000, 0))):  # fmt: skip
+        values[names.index(gene)] = row
+    path = tmp_path_factory.mktemp("data") / "Muster_Anna_1961.csv"
+    lines = ["gene,S1,S2,S3"] + [f"{g},{','.join(map(str, v))}" for g, v in zip(names, values, strict=True)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def opened(counts, bundle):
+    return run(open_expression_steps(counts, model=bundle))
+
+
+def test_every_sample_is_called_and_checked(opened, counts, bundle):
+    assert opened.samples == ("S1", "S2", "S3") and opened.sha256 == run(hash_steps(counts))
+    for sample in opened.samples:
+        call = opened.call(sample)
+        assert call.classes == CLASSES and abs(sum(call.probabilities) - 1) < 1e-6
+        assert call.bundle_id == bundle.bundle_id and call.age_scope == (18, 80) and call.trained == (0.1, 0.3, 0.6)
+        assert not call.calibrated and call.conformal_set is None
+        names = [c.name for c in opened.checks(sample)]
+        assert names[0] == "Genes of the model" and names[-1] == "Sex" and len(names) == len(set(names))
+    assert [opened.call(s).sex for s in opened.samples] == ["female", "male", None]
+    assert dict(opened.facts)["Genes"] == "12 of the model's 12" and "counts" in dict(opened.facts)["Units"]
+
+
+def test_progress_runs_once_to_its_end(counts, bundle):
+    events = []
+    run(open_expression_steps(counts, model=bundle), events.append)
+    done = [e.fraction for e in events]
+    assert done == sorted(done) and done[-1] == 1
+
+
+def test_overrides_reach_the_reader(counts, bundle, opened):
+    tpm = run(open_expression_steps(counts, model=bundle, units="tpm", samples=("S2",)))
+    assert tpm.samples == ("S2",) and "tpm" in dict(tpm.facts)["Units"]
+    assert tpm.call("S2").probabilities != opened.call("S2").probabilities
+
+
+def test_what_cannot_be_opened_is_named(tmp_path, bundle, counts):
+    few = tmp_path / "few.csv"
+    few.write_text("gene,S1,S2\nTP53,100,200\nFLT3,300,400\nB2M,100,200\n")
+    with pytest.raises(PanelError, match=r"few\.csv"):
+        run(open_expression_steps(few, model=bundle, units="tpm"))
+    with pytest.raises(InputError, match=r"gone\.csv"):
+        run(open_expression_steps(tmp_path / "gone.csv", model=bundle))
+    with pytest.raises(SampleNameError, match="S9"):
+        run(open_expression_steps(counts, model=bundle, samples=("S9",)))
+
+
+def test_picture_and_sample_are_compared(opened):
+    from napari_aml.pipeline import compare_expression
+    from napari_aml.review.sides import Person
+
+    said = compare_expression([], opened, "S1", person=Person(age=50, sex="female"))
+    assert {r.code for r in said.reasons} == {"no_image_call"}
+    assert compare_expression([], opened, "S1", person=Person(sex="male")).state.value == "identity_mismatch"
+    with pytest.raises(SampleNameError, match="S9"):
+        compare_expression([], opened, "S9")
+
+
+def test_the_report_names_neither_file_nor_path(opened, counts):
+    import json
+
+    from napari_aml.export.expression_section import report_part, write_expression
+    from napari_aml.pipeline import compare_expression
+
+    part = report_part(opened, "S2", compare_expression([], opened, "S2"), sex="female")
+    text = json.loads(write_expression(part, counts.parent).read_text("utf-8"))
+    said = json.dumps(text)
+    assert "Muster" not in said and str(counts.parent) not in said and text["sample"] == "S2"
+    assert {"level": "bad", "name": "Sex"}.items() <= text["quality"][-1].items()
+
+
+# ---- from models' words ------------------------------------------------------------------------------------
+
+
+def subtype_call(status="ok", **more):
+    given = {
+        "sample": "S1", "subtype": "NPM1", "probability": 0.7, "conformal_set": ("NPM1",), "insufficient": (),
+        "probabilities": {"NPM1": 0.7, "other": 0.2, "CBFB::MYH11": 0.1}, "missing": (), "warnings": ("Mind.",),
+        "unlike": 1.0, "unlike_threshold": 2.0, "units": "tpm", **more,
+    }  # fmt: skip
+    return SubtypeCall(status=status, **given)
+
+
+@pytest.mark.parametrize(("status", "passed"), [
+    ("ok", True), ("warning", True), ("unstable", False), ("unlike training", False),
+    ("out of training age range", False),
+])  # fmt: skip
+def test_the_gate(bundle, status, passed):
+    side = expression_side(subtype_call(status), bundle)
+    assert side.passed is passed and bool(side.reasons) is not passed
+    assert side.probabilities == (0.1, 0.7, 0.2)  # in the bundle's order
+    refused = expression_side(subtype_call("refused", subtype="", probabilities={}, conformal_set=None), bundle)
+    assert refused.called is None and not refused.passed and refused.reasons == ("Mind.",)
+
+
+def figures(**more):
+    given = dict(
+        sample="S1", usable=True, panel_present=1.0, panel_expressed=1.0, library_size=3e7, genes_detected=20_000,
+        mitochondrial=0.05, haemoglobin=0.0, without_tail=0.0, xist=50.0, y_genes=0.0, sex="female", declared_sex="",
+        correlation=0.9, nearest="S2", nearest_correlation=0.95, remarks=(),
+    )  # fmt: skip
+    return SampleQuality(**{**given, **more})
+
+
+@pytest.mark.parametrize(("given", "name", "level"), [
+    ({}, "Reads", "fine"), ({"library_size": 1e6}, "Reads", "look"), ({"library_size": np.nan}, "Reads", "not known"),
+    ({"mitochondrial": 0.5}, "Mitochondrial", "look"), ({"haemoglobin": np.nan}, "Haemoglobin", "not known"),
+    ({"remarks": ("Unlike the other samples: x",)}, "Like the other samples", "look"),
+    ({"usable": False, "remarks": ("It has no reads.",)}, "Sample", "bad"),
+])  # fmt: skip
+def test_lights_of_quality(given, name, level):
+    found = {c.name: c.level for c in quality_checks(subtype_call(), 0.0, figures(**given))}
+    assert found[name] == level
+
+
+@pytest.mark.parametrize(("missing", "level"), [(0, "fine"), (0.01, "fine"), (0.03, "look"), (0.07, "bad")])
+def test_light_of_missing_genes(missing, level):
+    assert quality_checks(subtype_call(), missing, None)[0].level == level
+
+
+def test_light_of_likeness():
+    assert quality_checks(subtype_call(unlike=3.0), 0, None)[1].level == "bad"
+    assert quality_checks(subtype_call(unlike=np.nan), 0, None)[1].level == "not known"
+
+
+@pytest.mark.parametrize(("found", "declared", "level"), [
+    ("female", "female", "fine"), ("female", "male", "bad"), ("male", None, "not known"), (None, "male", "not known"),
+])  # fmt: skip
+def test_light_of_sex(found, declared, level):
+    assert sex_check(found, declared).level == level
+
+
+def test_training_shares():
+    card = {"training_data": [{"classes": {"A": 1, "B": 2}}, {"patients": {"A": 1}}, "other"]}
+    assert training_shares(("A", "B"), card) == (0.5, 0.5)
+    assert training_shares(("A", "C"), card) == () and training_shares(("A",), {}) == ()
