@@ -45,16 +45,8 @@ class Region:
             raise InputError("A corner of the region is not a number.", "Draw the region again.")
 
     def holds(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Tell which points lie inside: bool (n,), by the even–odd rule; y and x are (n,) level-0 pixels."""
-        y, x = np.asarray(y, float), np.asarray(x, float)
-        corners = np.asarray(self.points, float)
-        inside = np.zeros(y.shape, bool)
-        for (y0, x0), (y1, x1) in zip(corners, np.roll(corners, -1, 0), strict=True):
-            if y0 == y1:
-                continue
-            crosses = (y0 > y) != (y1 > y)
-            inside ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
-        return inside
+        """Tell which points lie inside: bool (n,); y and x are (n,) level-0 pixels."""
+        return inside(np.asarray(self.points, float)[:, ::-1], y, x)
 
     def to_geojson(self) -> str:
         """Return a GeoJSON feature (x, y in level-0 pixels, ring closed), as QuPath reads it."""
@@ -81,6 +73,25 @@ class Region:
             return cls(points, feature["properties"]["name"], str(feature["id"]))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise InputError(f"This is no region: {text[:60]!r}.", "A region is a GeoJSON polygon.") from error
+
+
+def inside(corners: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Tell which points lie in a polygon, by the even–odd rule: bool (n,).
+
+    Parameters
+    ----------
+    corners
+        float (k, 2): x and y of the corners, in order; the last is joined to the first.
+    y, x
+        float (n,).
+    """
+    y, x, corners = np.asarray(y, float), np.asarray(x, float), np.asarray(corners, float)
+    within = np.zeros(y.shape, bool)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, 0), strict=True):
+        if y0 != y1:
+            crosses = (y0 > y) != (y1 > y)
+            within ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    return within
 
 
 def counted(regions: Iterable[Region], y: np.ndarray, x: np.ndarray) -> np.ndarray:

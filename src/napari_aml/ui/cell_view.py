@@ -60,6 +60,10 @@ class CellView:
         Name and value with unit.
     remarks
         What a person should know (cut off by the border, no positive evidence …).
+    tags, note
+        What the reader put on the cell.
+    known_tags
+        Tags in use on other cells, to offer them here.
     """
 
     uid: str
@@ -73,3 +77,6 @@ class CellView:
     bars: tuple[Bar, ...]
     measurements: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
+    tags: frozenset[str] = frozenset()
+    note: str = ""
+    known_tags: frozenset[str] = frozenset()

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_aml.ui.bars import ClassBars
 from napari_aml.ui.cell_view import CellView
+from napari_aml.ui.marks_panel import MarksPanel
 from napari_aml.ui.picture import CellPicture, coloured
 
 _PANELS = 2
@@ -53,6 +54,7 @@ class CellInspector(QWidget):
         self.titles = tuple(QLabel() for _ in range(_PANELS))
         self.notes = tuple(QLabel() for _ in range(_PANELS))
         self.bars = ClassBars()
+        self.marks = MarksPanel()
         self.remarks = QLabel()
         self.remarks.setWordWrap(True)
         self.opacity = QSlider(Qt.Orientation.Horizontal)
@@ -72,6 +74,7 @@ class CellInspector(QWidget):
         layout.addLayout(self._opacity_row())
         layout.addWidget(self.remarks)
         layout.addWidget(self.bars)
+        layout.addWidget(self.marks)
         line = QFrame()
         line.setFrameShape(QFrame.Shape.HLine)
         layout.addWidget(line)
@@ -97,6 +100,7 @@ class CellInspector(QWidget):
             self.crop.setValue(None)
             self.remarks.hide()
             self.bars.hide()
+            self.marks.hide()
             self._show_measurements(())
             for picture, title, note in zip(self.panels, self.titles, self.notes, strict=True):
                 picture.hide()
@@ -108,8 +112,10 @@ class CellInspector(QWidget):
         )
         self.subtitle.setText(view.subtitle)
         self.crop.setValue(view.crop, view.outline)
-        self.bars.setVisible(True)
+        self.bars.setVisible(bool(view.bars))
         self.bars.setValue(view.bars)
+        self.marks.setVisible(True)
+        self.marks.setValue(view.tags, view.note, view.known_tags)
         self.remarks.setText("\n".join(f"• {r}" for r in view.remarks))
         self.remarks.setVisible(bool(view.remarks))
         self._show_evidence(view)
@@ -187,7 +193,7 @@ class CellInspector(QWidget):
         self.delete_button.setToolTip("Delete this cell: it is no nucleated cell.")
         self.delete_button.clicked.connect(self.deleteRequested)
         self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
-        self.undo_button.setToolTip("Undo the last change of a mask (Ctrl+Z)")
+        self.undo_button.setToolTip("Undo the last change of a class, tag, note, region or mask (Ctrl+Z)")
         self.redo_button.setToolTip("Redo (Ctrl+Shift+Z)")
         self.undo_button.clicked.connect(self.undoRequested)
         self.redo_button.clicked.connect(self.redoRequested)

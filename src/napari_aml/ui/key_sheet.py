@@ -39,7 +39,7 @@ class KeySheet(QDialog):
         self.resize(560, 620)
         self._registry = registry
         self.tree = QTreeWidget()
-        self.tree.setHeaderLabels(["", "Gallery, map, docks", "On the picture"])
+        self.tree.setHeaderLabels(["", "Gallery, map", "Picture"])
         self.tree.setRootIsDecorated(False)
         self.tree.setUniformRowHeights(True)
         self.tree.setColumnWidth(0, 290)

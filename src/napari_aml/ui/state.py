@@ -91,6 +91,10 @@ class ReviewState:
         Whether of a cell neither the model's word nor that of other readers is shown before this reader's first one.
     queue
         (uid, why) of the cells to look at next, first one first.
+    others
+        Analyses of the session's other slides; the gallery shows them, too.
+    only
+        (title, uids): the gallery shows these cells alone, in this order, under this title; None for all.
     """
 
     analysis: Analysis | None = None
@@ -106,9 +110,11 @@ class ReviewState:
     store: DecisionStore = field(default_factory=MemoryStore)
     blinded: bool = False
     queue: list[tuple[str, str]] = field(default_factory=list)
+    others: tuple[Analysis, ...] = ()
+    only: tuple[str, tuple[str, ...]] | None = None
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
-        equality_operators={"analysis": operator.is_, "store": operator.is_, "queue": operator.is_}
+        equality_operators=dict.fromkeys(("analysis", "store", "queue", "others"), operator.is_)
     )
     rows_changed: ClassVar[Signal] = Signal(RowsChanged)
 

@@ -15,7 +15,7 @@ from psygnal import Signal
 
 from napari_aml.ui.state import ReviewState, RowsChanged
 from napari_aml.viewer import layers as look
-from napari_aml.viewer.drawing import Box, draw_masks, is_field, pyramid, union
+from napari_aml.viewer.drawing import Box, draw_masks, is_field, pyramid, rounded, union
 from napari_aml.viewer.features import look_at, write_features, write_some_features
 from napari_aml.viewer.names import MOST_NAMES, frame_selected, write_names
 from napari_aml.viewer.private import painted_box, unwrap
@@ -60,7 +60,7 @@ class ReviewBridge:
         self._values: dict[int, int] = {}
         self._writing = 0
         self._refreshed: dict[str, float] = {}
-        self._opacity = 0.6
+        self._opacity, self._blinded = 0.6, False
         state.events.analysis.connect(self._on_analysis)
         state.events.selected.connect(self._on_selected)
         state.events.heat_limit.connect(self._on_heat_limit)
@@ -223,10 +223,13 @@ class ReviewBridge:
         return draw_masks(self.state.analysis.cells.masks, box, step, np.uint8, self._values)
 
     def _heat_data(self) -> Any:
+        return pyramid(self.state.analysis.slide.shape, np.float32, self._draw_heat)
+
+    def _draw_heat(self, box: Box, step: int = 1) -> np.ndarray:
         from napari_aml.viewer.heat import draw_heat
 
-        analysis = self.state.analysis
-        return pyramid(analysis.slide.shape, np.float32, lambda box, step: draw_heat(self.state.analysis, box, step))
+        shown = self.state.model_shown() if self.state.blinded else None
+        return draw_heat(self.state.analysis, box, step, shown)
 
     def _refresh_values(self) -> None:
         labels = self.state.analysis.cells.table["label"].tolist()
@@ -240,7 +243,9 @@ class ReviewBridge:
                 self._redraw_masks(what)
             else:
                 self._recolour(rows)
-            self._redraw_heat(rows, what)
+            if not what.said or self.state.blinded or self._blinded:
+                self._redraw_heat(rows, what)
+            self._blinded = self.state.blinded
             if what.masks or (not self.state.pending and len(rows) > _FEW):
                 self._write_names()
                 self._write_features()
@@ -301,8 +306,6 @@ class ReviewBridge:
             layer.data_setitem((y + y0, x + x0), new[y, x])
 
     def _redraw_heat(self, rows: list[int], what: RowsChanged) -> None:
-        from napari_aml.viewer.heat import draw_heat
-
         analysis = self.state.analysis
         if analysis.heatmaps is None:
             return
@@ -312,12 +315,14 @@ class ReviewBridge:
                 self._put(look.HEATMAP, self._heat_data())
             return
         if not layer.multiscale:
-            boxes = [what.box] if what.box else _rounded(analysis.heatmaps.box[rows])
+            boxes = [what.box] if what.box else rounded(analysis.heatmaps.box[rows])
+            if len(boxes) > 8 * _FEW:
+                boxes = [(0, 0, *analysis.slide.shape)]
             for box in boxes:
                 inside = union([box], analysis.slide.shape)
                 y0, x0, y1, x1 = inside
                 if y1 > y0 and x1 > x0:
-                    layer.data[y0:y1, x0:x1] = draw_heat(analysis, inside, 1)
+                    layer.data[y0:y1, x0:x1] = self._draw_heat(inside)
         self._refresh(layer)
 
     def _on_heat_limit(self, limit: float) -> None:
@@ -393,6 +398,3 @@ class ReviewBridge:
         y, x = cells.world_to_data(event.position)[-2:]
         self.cell_clicked.emit((self.state.uid_at(y + 0.5, x + 0.5), (float(y), float(x))))
 
-
-def _rounded(boxes: np.ndarray) -> list[Box]:
-    return [(int(np.floor(a)), int(np.floor(b)), int(np.ceil(c)), int(np.ceil(d))) for a, b, c, d in boxes]

@@ -22,6 +22,7 @@ from napari_aml.ui.state import PREDICTED, ReviewState, RowsChanged
 from napari_aml.viewer.bridge import ReviewBridge
 from napari_aml.viewer.editor import MaskEditor
 from napari_aml.viewer.follow_up import FollowUp, cam_target
+from napari_aml.viewer.sessions import expression_part
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -49,6 +50,7 @@ class ReviewController(QObject):
     busyChanged = Signal(bool)
     measured = Signal(object)
     finished = Signal()
+    pictureWanted = Signal(object)
 
     def __init__(self, viewer: ViewerModel, bar: JobBar, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -124,10 +126,28 @@ class ReviewController(QObject):
     def _keep(self) -> None:
         if self.bridge.image is not None and self.state.analysis is not None:
             self._results[id(self.bridge.image)] = (self.bridge.image, self.state.analysis)
+        self._tell_others()
 
     def forget(self, image: Image) -> None:
         """Drop what was found in a picture layer that is gone."""
         self._results.pop(id(image), None)
+        self._tell_others()
+
+    def _tell_others(self) -> None:
+        others = tuple(analysis for image, analysis in self._results.values() if image is not self.bridge.image)
+        if [id(a) for a in others] != [id(a) for a in self.state.others]:
+            self.state.others = others
+
+    def open_cell(self, uid: str) -> None:
+        """Show a cell on its picture; that of another slide of the session is chosen first."""
+        if self.state.row(uid) is None and not self.busy:
+            for image, analysis in list(self._results.values()):
+                if (analysis.cells.table["uid"] == uid).any():
+                    self.pictureWanted.emit(image)
+        if self.state.row(uid) is not None:
+            if uid not in self.state.selection:
+                self.state.selected = uid
+            self.bridge.look_at(uid)
 
     # ---- jobs that a person starts -------------------------------------------------------------------------
 
@@ -219,8 +239,9 @@ class ReviewController(QObject):
         if self.state.pending:
             raise InputError("Some cells are still being classified.", "Save again when they are done.")
         target = Path(folder) / (re.sub(r"[^\w. -]", "_", analysis.slide.name).strip(". ") or "picture")
+        sample = expression_part(self.viewer, analysis.slide.slide_id)
         self._run(
-            lambda: write_results_steps(replace(analysis), target), "Saving",
+            lambda: write_results_steps(replace(analysis), target, expression=sample), "Saving",
             lambda path: self.told.emit(f"Saved to {path}"), analysis,
         )  # fmt: skip
 

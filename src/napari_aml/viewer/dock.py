@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QFileDialog,
     QLabel,
@@ -26,12 +25,15 @@ from napari_aml.ui.forms import AnalysisForm, AnalysisSettings, HeatmapForm
 from napari_aml.ui.inspector import CellInspector
 from napari_aml.ui.jobs import JobBar, in_words
 from napari_aml.ui.model_panel import ModelPanel
+from napari_aml.ui.shortcuts import KeyBindings, shared_keys
 from napari_aml.ui.state import ReviewState
 from napari_aml.viewer import words
 from napari_aml.viewer.controller import ReviewController
+from napari_aml.viewer.deciding_keys import cell_actions
 from napari_aml.viewer.keys import CellKeys
 from napari_aml.viewer.pages import evidence_lut, page, scrolled
 from napari_aml.viewer.private import unwrap
+from napari_aml.viewer.regions import RegionTool
 from napari_aml.viewer.sessions import forget_review, register_review
 
 if TYPE_CHECKING:
@@ -65,10 +67,11 @@ class SmearReviewWidget(QWidget):
         self.heatmap_form = HeatmapForm()
         self.differential = DifferentialView()
         self.models = ModelPanel()
+        self.regions = RegionTool(self.controller, self)
         self._build()
         self._live = QTimer(self, singleShot=True, interval=_LIVE_MS)
         self._live.timeout.connect(self._count)
-        self._keys = CellKeys(self.controller.step, self.controller.editor.undo, self.controller.editor.redo)
+        self._keys = CellKeys(shared_keys(), cell_actions(self.controller))
         self._connect()
         self._prepared = False
         register_review(napari_viewer, self)
@@ -92,6 +95,7 @@ class SmearReviewWidget(QWidget):
         self.tabs.addTab(scrolled(self.inspector), "Cells")
         self.tabs.addTab(scrolled(page(self.heatmap_form)), "Heatmap")
         self.tabs.addTab(self.differential, "Differential")
+        self.differential.layout().addWidget(self.regions.bar)
         self.tabs.addTab(self.models, "Model")
         self.tabs.setUsesScrollButtons(True)
         footer = QLabel(RESEARCH_USE)
@@ -125,6 +129,8 @@ class SmearReviewWidget(QWidget):
         inspector.addToggled.connect(control.editor.set_adding)
         inspector.undoRequested.connect(control.editor.undo)
         inspector.redoRequested.connect(control.editor.redo)
+        inspector.marks.tagToggled.connect(lambda name, on: control.decider.tag(sorted(self.state.selection), name, on))
+        inspector.marks.noteChanged.connect(lambda text: control.decider.note(self.state.selected, text))
         heat = self.heatmap_form
         heat.computeRequested.connect(lambda: self._try(control.explain, *heat.value()))
         heat.shownChanged.connect(lambda shown: control.bridge.show_only(heatmap=shown))
@@ -138,6 +144,7 @@ class SmearReviewWidget(QWidget):
         control.busyChanged.connect(lambda _: self._enable())
         control.follow_up.compared.connect(self._inspect)
         control.measured.connect(self._on_measured)
+        control.pictureWanted.connect(self.choose_picture)
         stack = control.editor.undo_stack
         stack.canUndoChanged.connect(inspector.undo_button.setEnabled)
         stack.canRedoChanged.connect(inspector.redo_button.setEnabled)
@@ -150,10 +157,7 @@ class SmearReviewWidget(QWidget):
         layers = self.viewer.layers
         layers.events.inserted.connect(self._on_inserted)
         layers.events.removed.connect(self._on_removed)
-        for key, places in (("N", 1), ("P", -1)):
-            shortcut = QShortcut(QKeySequence(key), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(lambda places=places: control.step(places))
+        KeyBindings(self, shared_keys(), cell_actions(control))
 
     def closeEvent(self, event: Any) -> None:
         """Let go of viewer and jobs."""
@@ -168,6 +172,7 @@ class SmearReviewWidget(QWidget):
         forget_review(self.viewer)
         self._live.stop()
         self._keys.release()
+        self.regions.close()
         events = self.viewer.layers.events
         events.inserted.disconnect(self._on_inserted)
         events.removed.disconnect(self._on_removed)
@@ -353,18 +358,11 @@ class SmearReviewWidget(QWidget):
 
     def _on_measured(self, measured: Any) -> None:
         if measured.pixel_size_um is None:
-            self.show_error(
-                AmlError(
-                    "No red cells could be measured in this picture.", "Give the pixel size by hand, in µm per pixel."
-                )
-            )
+            by_hand = "Give the pixel size by hand, in µm per pixel."
+            self.show_error(AmlError("No red cells could be measured in this picture.", by_hand))
             return
         self.form.pixel_size.value = round(float(measured.pixel_size_um), 4)
-        sure = "" if measured.reliable else " They are few or uneven: check the figure."
-        self.show_message(
-            f"{measured.n_cells} red cells, median diameter {measured.diameter_px:.1f} px = 7.2 µm: "
-            f"{measured.pixel_size_um:.4f} µm/px.{sure}"
-        )
+        self.show_message(words.measured(measured))
 
     def _say_pixel_size(self) -> None:
         of_picture = None

@@ -140,3 +140,8 @@ def union(boxes: Sequence[Box], shape: tuple[int, int], margin: int = 0) -> Box 
     y0, x0 = (int(v) - margin for v in a[:, :2].min(0))
     y1, x1 = (int(v) + margin for v in a[:, 2:].max(0))
     return max(y0, 0), max(x0, 0), min(y1, shape[0]), min(x1, shape[1])
+
+
+def rounded(boxes: np.ndarray) -> list[Box]:
+    """Return boxes (n, 4) grown to whole pixels."""
+    return [(int(np.floor(a)), int(np.floor(b)), int(np.ceil(c)), int(np.ceil(d))) for a, b, c, d in boxes]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_aml.explain import Heatmaps
 
 
-def draw_heat(analysis: Analysis, box: Box, step: int = 1) -> np.ndarray:
+def draw_heat(analysis: Analysis, box: Box, step: int = 1, shown: np.ndarray | None = None) -> np.ndarray:
     """Draw the heatmaps of a region.
 
     Parameters
@@ -25,6 +25,8 @@ def draw_heat(analysis: Analysis, box: Box, step: int = 1) -> np.ndarray:
         y0, x0, y1, x1, in pixels of the picture thinned by `step`.
     step
         Every how many level-0 pixels.
+    shown
+        bool (n,): cells whose heatmap may be shown; None for all.
 
     Returns
     -------
@@ -38,7 +40,8 @@ def draw_heat(analysis: Analysis, box: Box, step: int = 1) -> np.ndarray:
     y0, x0, y1, x1 = box
     # A cell whose map has not come yet has an empty box.
     meets = (thinned[:, 2] > y0) & (thinned[:, 0] < y1) & (thinned[:, 3] > x0) & (thinned[:, 1] < x1)
-    rows = np.flatnonzero(meets & (thinned[:, 2] > thinned[:, 0]))
+    meets &= thinned[:, 2] > thinned[:, 0]
+    rows = np.flatnonzero(meets if shown is None else meets & shown)
     there = replace(heatmaps.take(rows), box=thinned[rows])
     region = (y0, x0, y1 - y0, x1 - x0)
     if step > 1:

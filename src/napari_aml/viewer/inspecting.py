@@ -39,15 +39,14 @@ def cell_view(state: ReviewState, extra: Heatmaps | None = None) -> CellView | N
     cell = analysis.cells.table.iloc[row]
     crop_um = analysis.bundle.crop_um if analysis.bundle is not None else CROP_UM
     crop, outline = _crop(analysis, cell, crop_um)
-    code = state.code(row)
-    probabilities = analysis.predictions.probabilities[row] if code != UNCLASSIFIED else None
-    title = "not classified" if analysis.predictions is None else "being classified …"
-    if probabilities is not None:
-        title = f"{code} · {cell_class(code).name} · {100 * probabilities.max():.0f} %"
+    uid = str(cell["uid"])
+    code = state.decided.get(uid) or state.code(row)
+    visible = state.shows_model(uid) and state.model_code(row) != UNCLASSIFIED
+    probabilities = analysis.predictions.probabilities[row] if visible else None
     return CellView(
-        uid=str(cell["uid"]),
-        title=title,
-        subtitle=f"Cell {row + 1} of {state.n_cells}, label {int(cell['label'])}",
+        uid=uid,
+        title=_title(state, row, uid),
+        subtitle=_subtitle(state, row, uid),
         colour=cell_class(code).colour if code else "#888888",
         crop=crop,
         outline=outline,
@@ -56,7 +55,35 @@ def cell_view(state: ReviewState, extra: Heatmaps | None = None) -> CellView | N
         bars=_bars(analysis.predictions.codes, probabilities) if probabilities is not None else (),
         measurements=_measurements(cell),
         remarks=_remarks(state, row, cell),
+        tags=state.tags.get(uid, frozenset()),
+        note=state.notes.get(uid, ""),
+        known_tags=frozenset().union(*state.tags.values()),
     )
+
+
+def _title(state: ReviewState, row: int, uid: str) -> str:
+    """Say the class: a person's word goes before the model's."""
+    if uid in state.decided:
+        code = state.decided[uid]
+        return f"{code} · {cell_class(code).name} · decided by {state.reader}"
+    if not state.shows_model(uid):
+        return "not decided yet (blinded reading)"
+    if state.analysis.predictions is None:
+        return "not classified"
+    code = state.model_code(row)
+    if code == UNCLASSIFIED:
+        return "being classified …"
+    return f"{code} · {cell_class(code).name} · {100 * state.analysis.predictions.probabilities[row].max():.0f} %"
+
+
+def _subtitle(state: ReviewState, row: int, uid: str) -> str:
+    words = f"Cell {row + 1} of {state.n_cells}, label {int(state.analysis.cells.table['label'].iloc[row])}"
+    code = state.model_code(row)
+    if uid in state.decided and code != UNCLASSIFIED:
+        words += f" · model: {code} {100 * state.analysis.predictions.probabilities[row].max():.0f} %"
+    if len(state.selection) > 1:
+        words += f" · {len(state.selection)} cells chosen"
+    return words
 
 
 def _crop(analysis: Any, cell: Any, crop_um: float) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +159,8 @@ def _remarks(state: ReviewState, row: int, cell: Any) -> tuple[str, ...]:
     if bool(cell["touches_border"]):
         remarks.append("Cut off by the border of the picture: class and measurements are unsure.")
     said = analysis.predictions
-    if said is not None and str(cell["uid"]) not in state.pending:
+    uid = str(cell["uid"])
+    if said is not None and uid not in state.pending and state.shows_model(uid):
         order = np.sort(said.probabilities[row])[::-1]
         if len(order) > 1 and order[0] < 0.5:
             remarks.append("The model is unsure: no class reaches 50 %.")

@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from napari_aml.ui.shortcuts import KeyRegistry
+from napari_aml.viewer.private import own_keys, unwrap
+
+#: These go before napari's own on the layers of a review: its undo of a label layer knows pixels only.
+_BEFORE_NAPARI = frozenset({"undo", "redo"})
 
 
 class CellKeys:
-    """n / p walk through the cells, Ctrl+Z / Ctrl+Shift+Z undo and redo, whatever layer is active.
+    """The keys of the registry on every layer, except those that napari itself has on that kind of layer.
 
     Parameters
     ----------
-    step
-        Called with +1 or -1.
-    undo, redo
-        Called for the keys on the instance layer, whose own undo knows pixels only.
+    registry
+        Which keys.
+    actions
+        Command id → what it does.
     """
 
-    def __init__(self, step: Callable[[int], None], undo: Callable[[], None], redo: Callable[[], None]) -> None:
-        self._actions: dict[str, Callable[[Any], None]] = {
-            "N": lambda _: step(1),
-            "P": lambda _: step(-1),
-            "Control-Z": lambda _: undo(),
-            "Control-Shift-Z": lambda _: redo(),
-        }
-        self._bound: list[Any] = []
+    def __init__(self, registry: KeyRegistry, actions: Mapping[str, Callable[[], object]]) -> None:
+        self._registry, self._actions = registry, dict(actions)
+        self._bound: list[tuple[Any, list[str]]] = []
+        registry.changed.connect(self._on_changed)
 
     def bind(self, layer: Any) -> None:
         """Bind the keys to a layer."""
-        for key, action in self._actions.items():
-            layer.bind_key(key, action, overwrite=True)
-        self._bound.append(layer)
+        layer = unwrap(layer)
+        taken, keys = own_keys(layer), []
+        for command, action in self._actions.items():
+            key = self._registry.canvas_key(command).replace("Ctrl", "Control").replace("+", "-")
+            if key and (command in _BEFORE_NAPARI or key not in taken):
+                layer.bind_key(key, lambda _, action=action: action(), overwrite=True)
+                keys.append(key)
+        self._bound.append((layer, keys))
 
     def unbind(self, layer: Any) -> None:
         """Take the keys off a layer."""
-        if any(layer is mine for mine in self._bound):
-            for key in self._actions:
-                layer.bind_key(key, None)
-            self._bound = [mine for mine in self._bound if mine is not layer]
+        layer = unwrap(layer)
+        for mine, keys in self._bound:
+            if mine is layer:
+                for key in keys:
+                    layer.bind_key(key, None)
+        self._bound = [(mine, keys) for mine, keys in self._bound if mine is not layer]
 
     def release(self) -> None:
         """Take the keys off all layers."""
-        for layer in list(self._bound):
+        self._registry.changed.disconnect(self._on_changed, missing_ok=True)
+        for layer, _ in list(self._bound):
             self.unbind(layer)
+
+    def _on_changed(self) -> None:
+        for layer, _ in list(self._bound):
+            self.unbind(layer)
+            self.bind(layer)

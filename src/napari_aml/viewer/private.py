@@ -18,6 +18,33 @@ def unwrap(thing: Any) -> Any:
     return getattr(thing, "__wrapped__", thing)
 
 
+def is_drawing(layer: Any) -> bool:
+    """Tell whether a person is in the middle of drawing a shape (napari/layers/shapes/shapes.py)."""
+    return bool(getattr(layer, "_is_creating", False))
+
+
+class _Keys(frozenset):
+    """Key bindings; tells whether a key, as napari writes it, is among them."""
+
+    def __contains__(self, key: object) -> bool:
+        from napari.utils.key_bindings import coerce_keybinding
+
+        return super().__contains__(coerce_keybinding(key))
+
+
+def own_keys(layer: Any) -> _Keys:
+    """Return the keys that napari itself has on layers of this kind, and in the viewer.
+
+    They stand in ``class_keymap`` of the layer's classes (napari/utils/key_bindings.py, ``KeymapProvider``).
+    """
+    from napari.components import ViewerModel
+
+    keys: set[Any] = set()
+    for cls in (*type(layer).__mro__, *ViewerModel.__mro__):
+        keys.update(getattr(cls, "class_keymap", ()))
+    return _Keys(keys)
+
+
 def painted_box(item: Any) -> Box | None:
     """Return the box (y0, x0, y1, x1) of one undo item that ``Labels.events.paint`` carries; None if unreadable.
 
@@ -39,3 +66,28 @@ def painted_box(item: Any) -> Box | None:
         return None
     a = np.array(boxes)
     return tuple(int(v) for v in (*a[:, :2].min(0), *a[:, 2:].max(0)))  # type: ignore[return-value]
+
+
+def move_dock(widget: Any, area: str, size: int) -> None:
+    """Move the dock that holds a widget to the ``bottom`` or ``right`` of napari's window, `size` pixels high or wide.
+
+    napari adds a plugin's widget where it likes (napari/_qt/qt_main_window.py, ``add_plugin_dock_widget``); the dock
+    and the window are ordinary Qt ones.
+    """
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QDockWidget, QMainWindow
+
+    dock = widget.parent()
+    while dock is not None and not isinstance(dock, QDockWidget):
+        dock = dock.parent()
+    window = None if dock is None else dock.parent()
+    if not isinstance(window, QMainWindow) or dock.isFloating():
+        return
+    where, way = {
+        "bottom": (Qt.DockWidgetArea.BottomDockWidgetArea, Qt.Orientation.Vertical),
+        "right": (Qt.DockWidgetArea.RightDockWidgetArea, Qt.Orientation.Horizontal),
+    }[area]
+    if window.dockWidgetArea(dock) != where:
+        window.addDockWidget(where, dock)
+        dock.show()
+    window.resizeDocks([dock], [size], way)

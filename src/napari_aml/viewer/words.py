@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_aml.ui.state import UNCLASSIFIED
 
@@ -47,3 +47,12 @@ def pixel_size(state: ReviewState, given: float | None, of_picture: PixelSize | 
     if of_picture.um is None:
         return "The picture does not say it: it will be measured from the red cells."
     return str(of_picture)
+
+
+def measured(found: Any) -> str:
+    """Say what the red cells gave."""
+    sure = "" if found.reliable else " They are few or uneven: check the figure."
+    return (
+        f"{found.n_cells} red cells, median diameter {found.diameter_px:.1f} px = 7.2 µm: "
+        f"{found.pixel_size_um:.4f} µm/px.{sure}"
+    )
