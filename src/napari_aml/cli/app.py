@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from napari_aml import RESEARCH_USE, __version__
-from napari_aml.cli import adapting, patients
+from napari_aml.cli import adapting, patients, trust
 from napari_aml.cli import datasets as dataset_commands
-from napari_aml.cli import expression as expression_commands
+from napari_aml.cli import linked_sample as linked
+from napari_aml.cli import expression_models as expression_commands
 from napari_aml.cli import project as project_commands
 from napari_aml.cli import training as training_commands
 from napari_aml.cli.console import DeviceName, Model, Size, drive, err
@@ -82,6 +83,13 @@ def analyse(
         typer.Option("--cam-stage", min=0, max=3, help="Network stage of the heatmap: 3 coarse, lower finer."),
     ] = 3,
     segmenter: Annotated[str, typer.Option("--segmenter", help="Segmentation backend.")] = "default",
+    expression: linked.Expression = None,
+    sample: linked.Sample = None,
+    expression_model: linked.ExpressionModel = None,
+    expression_units: linked.ExpressionUnits = None,
+    gene_lengths: linked.Lengths = None,
+    age: linked.Age = None,
+    sex: linked.Sex = None,
 ) -> None:
     """Segment, classify and explain every nucleated cell; write tables, label images and a report."""
     from napari_aml.classify import load_bundle
@@ -91,6 +99,7 @@ def analyse(
     pictures = _pictures(images)
     check_writable(out)
     bundle = load_bundle(model)
+    patient = linked.linked_sample(expression, sample, expression_model, expression_units, gene_lengths, age, sex)
     failed: list[tuple[Path, AmlError]] = []
     for path, name in zip(pictures, _result_names(pictures), strict=True):
         try:
@@ -99,7 +108,8 @@ def analyse(
                 cam=None if cam is Cam.none else cam.value, stage=stage, segmenter=segmenter,
             )  # fmt: skip
             result = drive(path.name, steps)
-            folder = drive(f"{path.name}: writing", write_results_steps(result, out / name))
+            part = patient.part(result) if patient is not None else None
+            folder = drive(f"{path.name}: writing", write_results_steps(result, out / name, expression=part))
         except Cancelled:
             raise
         except AmlError as error:
@@ -111,6 +121,8 @@ def analyse(
         typer.echo(f"{path.name}: {said}, {result.slide.pixel_size}. Results: {folder / 'report.html'}")
         for note in result.slide.notes:
             err(f"{path.name}: note: {note}")
+        if patient is not None and part is not None:
+            patient.say(path.name, part)
     if failed:
         if len(pictures) > 1:
             err(f"{len(failed)} of {len(pictures)} pictures could not be analysed; the others are done.")
@@ -192,6 +204,7 @@ def doctor() -> None:
 app.command("train-patient")(patients.train_patient)
 app.command("predict-patient")(patients.predict_patient)
 app.command()(adapting.adapt)
+app.command()(trust.trust)
 
 
 app.command("import")(dataset_commands.import_)
