@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_aml.cli.console import DeviceName, Model, Size, drive, err
+from napari_aml.cli.project_export import register
 from napari_aml.errors import AmlError, Cancelled
 
 if TYPE_CHECKING:
@@ -215,3 +216,6 @@ def _write_disagreements(said: Readings, rows: list[tuple[str, str, dict[str, st
 def _say_notes(project: Project) -> None:
     for note in project.notes:
         err(f"note: {note}")
+
+
+register(app)  # export, import, report

@@ -7,7 +7,7 @@ whether to count on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +48,8 @@ class Count:
         Cells left out because of regions; because the picture's edge cuts them.
     fields
         Number of fields in which a counted cell lies.
+    regions
+        Drawn to be counted or left out.
     """
 
     table: pd.DataFrame
@@ -62,7 +64,7 @@ class Count:
     outside: int = 0
     at_border: int = 0
     fields: int = 0
-    rules: tuple[str, ...] = field(default_factory=tuple)
+    regions: tuple[Region, ...] = ()
 
     def sampling(self) -> str:
         """Say what was counted, in words."""
@@ -157,7 +159,7 @@ def count_cells(
     fields = len(set(field_names(part, pixel_size_um))) if pixel_size_um and len(part) and "y" in part else 0
     return Count(
         whole, people, model, blast_summary(whole, settings), corrected, settings, found, len(part), int(said.sum()),
-        outside, int(cut.sum()), fields, tuple(settings.rules()),
+        outside, int(cut.sum()), fields, tuple(regions),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from napari_aml.review.exchange.curated import CuratedSlide, Curation, curate, curation_of, pseudonymous
     from napari_aml.review.exchange.incoming import ExchangeError, Incoming
     from napari_aml.review.exchange.matching import Match, Plan, match, plan_import
+    from napari_aml.review.exchange.projects import curation_of_project, import_steps, pseudonyms_of
     from napari_aml.review.exchange.pseudonyms import Pseudonyms
     from napari_aml.review.exchange.reading import read_annotations
     from napari_aml.review.exchange.reading_coco import read_coco
@@ -27,6 +28,9 @@ _LAZY = {
     "Plan": "matching",
     "match": "matching",
     "plan_import": "matching",
+    "curation_of_project": "projects",
+    "import_steps": "projects",
+    "pseudonyms_of": "projects",
     "Pseudonyms": "pseudonyms",
     "read_annotations": "reading",
     "read_coco": "reading_coco",
@@ -37,8 +41,8 @@ _LAZY = {
 
 __all__ = [
     "CuratedSlide", "Curation", "ExchangeError", "Incoming", "Match", "Plan", "Pseudonyms", "curate", "curation_of",
-    "match", "plan_import", "pseudonymous", "read_annotations", "read_coco", "read_geojson", "read_labels",
-    "read_table",
+    "curation_of_project", "import_steps", "match", "plan_import", "pseudonymous", "pseudonyms_of",
+    "read_annotations", "read_coco", "read_geojson", "read_labels", "read_table",
 ]  # fmt: skip
 
 

@@ -54,6 +54,8 @@ class CuratedSlide:
         What made predictions and masks.
     crop_um
         Side of the squares that the model saw, µm.
+    card
+        Of the model's bundle; None where it is not at hand.
     """
 
     slide_id: str
@@ -70,6 +72,7 @@ class CuratedSlide:
     model: str = ""
     segmenter: str = ""
     crop_um: float = 20.0
+    card: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -158,7 +161,7 @@ def curate(
         slide.slide_id, slide.shape, slide.pixel_size.um, table, analysis.cells.masks,
         said.codes if said is not None else (), None if said is None else said.embedding, slide, slide.sha256,
         name or slide.name, patient, said.bundle_id if said is not None else "", analysis.cells.segmenter,
-        float(getattr(analysis.bundle, "crop_um", None) or 20.0),
+        float(getattr(analysis.bundle, "crop_um", None) or 20.0), getattr(analysis.bundle, "card", None),
     )  # fmt: skip
 
 
