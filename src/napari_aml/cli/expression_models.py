@@ -11,12 +11,14 @@ import typer
 
 from napari_aml.cli.console import drive, err
 from napari_aml.cli.expression import (
+    Bundle,
     File,
     Ids,
     IdsOption,
     LengthsOption,
     Orientation,
     OrientationOption,
+    SampleOption,
     UnitsOption,
     app,
 )
@@ -167,3 +169,152 @@ def import_checkpoint(
     bundle = checkpoint.import_checkpoint(file, genes, out, classes=codes, name=name)
     typer.echo(bundle.card_summary())
     typer.echo(f"Bundle: {out}")
+
+
+@app.command()
+def benchmark(
+    data: File,
+    labels: Labels,
+    out: Annotated[Path, typer.Option("--out", help="Folder for tables, plots and the page.")],
+    models: Annotated[
+        str | None, typer.Option("--models", help="Names separated by commas; default: all networks and baselines.")
+    ] = None,
+    folds: Annotated[int, typer.Option("--folds", min=2, help="Outer folds.")] = 5,
+    inner: Annotated[int, typer.Option("--inner", min=2, help="Inner folds.")] = 3,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often the samples are dealt.")] = 3,
+    members: Annotated[int | None, typer.Option("--members", min=1, help="Networks of an ensemble.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Of the networks.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    panel: Panel = None,
+    most_genes: MostGenes = 15_000,
+    label_column: LabelColumn = None,
+    sample_column: SampleColumn = None,
+    units: UnitsOption = None,
+    lengths: LengthsOption = None,
+    orientation: OrientationOption = None,
+    ids: IdsOption = None,
+) -> None:
+    """Compare the networks with logistic regression, SVM, forest and neighbours on the same nested folds."""
+    from napari_aml.expression.benchmark_report import overall_table, write_benchmark
+    from napari_aml.expression.benchmarking import MODELS, benchmark_steps
+    from napari_aml.expression.training.data import training_rows_steps
+
+    chosen = [m.strip() for m in models.split(",")] if models else list(MODELS)
+    rows = drive(
+        data.name,
+        training_rows_steps(
+            data, labels, panel=_panel(panel), most_genes=most_genes, lengths=lengths, label_column=label_column,
+            sample_column=sample_column, **_reading(units, orientation, ids),
+        ),
+    )  # fmt: skip
+    steps = benchmark_steps(
+        rows, chosen, folds=folds, inner=inner, repeats=repeats, members=members, epochs=epochs, seed=seed
+    )
+    made = drive("benchmark", steps)
+    command = (
+        f"napari-aml expression benchmark {data.name} --labels {labels.name} --out {out.name} --folds {folds} "
+        f"--inner {inner} --repeats {repeats} --seed {seed}"
+        + (f" --members {members}" if members else "")
+        + (f" --epochs {epochs}" if epochs else "")
+        + (f' --models "{",".join(chosen)}"' if models else "")
+    )
+    write_benchmark(made, out, command)
+    for row in overall_table(made).itertuples():
+        typer.echo(f"{row.model:<20} MCC {row.mcc:.3f} ({row.mcc_low:.3f}–{row.mcc_high:.3f})  ECE {row.ece:.3f}")
+    typer.echo(f"Tables, plots and page: {out / 'index.html'}")
+
+
+def _prepared(
+    file: Path, model: str | None, units: str | None, orientation: Orientation | None, ids: Ids | None,
+    lengths: Path | None, samples: list[str] | None,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """Read a file and prepare its samples for a bundle: the bundle, the prepared samples, the rows that are used."""
+    from napari_aml.cli.expression import given_lengths, read_file
+    from napari_aml.expression import prepare_steps
+    from napari_aml.expression.bundle import load_expression_bundle
+
+    bundle = load_expression_bundle(model)
+    matrix = read_file(file, units, orientation, ids, None, None, samples)
+    held = given_lengths(lengths)
+    steps = prepare_steps(
+        matrix, bundle.genes, lengths=held, accepts_uncorrected=bundle.accepts_uncorrected and held is None,
+        reference=bundle.reference if bundle.summary else None,
+    )  # fmt: skip
+    prepared = drive(file.name, steps)
+    return bundle, prepared, prepared.values if prepared.reference_values is None else prepared.reference_values
+
+
+def _classes(
+    labels: Path | None, bundle: Any, prepared: Any, sample_column: str | None, label_column: str | None
+) -> tuple[list[str], str]:  # fmt: skip
+    """Return each sample's class: from a table of labels, else the model's calls; and which of the two it is."""
+    from napari_aml.expression.predict import call_steps
+    from napari_aml.expression.training.labels import read_labels
+
+    if labels is None:
+        calls = drive("calls", call_steps(prepared, bundle))
+        return [c.subtype or "no call" for c in calls], "the model's calls"
+    known = read_labels(labels, sample_column=sample_column, label_column=label_column)
+    return [v if v is not None else "no label" for v in known.match(prepared.samples)], f"labels of {labels.name}"
+
+
+@app.command()
+def explain(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the tables and plots.")],
+    model: Bundle = None,
+    target: Annotated[str | None, typer.Option("--class", help="Class to explain; default: each call's own.")] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", help="Groups for the markers; default: the calls.")] = None,
+    sample: SampleOption = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="Genes a sample in genes.csv.")] = 30,
+    ablate: Annotated[bool, typer.Option(help="Check that removing the top genes moves the call.")] = True,
+    seed: Annotated[int, typer.Option("--seed", help="Of the random genes.")] = 0,
+    label_column: LabelColumn = None,
+    sample_column: SampleColumn = None,
+    units: UnitsOption = None,
+    lengths: LengthsOption = None,
+    orientation: OrientationOption = None,
+    ids: IdsOption = None,
+) -> None:
+    """Say which genes speak for each call: attributions with their completeness, markers, removal of genes."""
+    from napari_aml.expression.explain import explain_steps, write_explanation
+
+    bundle, prepared, x = _prepared(file, model, units, orientation, ids, lengths, sample)
+    classes, grouped_by = _classes(labels, bundle, prepared, sample_column, label_column)
+    steps = explain_steps(
+        bundle, x, prepared.samples, classes, target=target, ablate=ablate, seed=seed, grouped_by=grouped_by
+    )
+    made = drive(file.name, steps)
+    write_explanation(made, out, top=top)
+    typer.echo("\n".join(made.words()))
+    typer.echo(f"Tables and plots: {out}")
+
+
+@app.command("map")
+def map_samples(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", help="Folder for map.csv, map_figures.csv and map.png.")],
+    model: Bundle = None,
+    labels: Annotated[Path | None, typer.Option("--labels", help="Colours and figures; default: the calls.")] = None,
+    umap: Annotated[bool, typer.Option(help="UMAP beside PCA (needs the extra 'umap').")] = False,
+    sample: SampleOption = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of k-means and UMAP.")] = 0,
+    label_column: LabelColumn = None,
+    sample_column: SampleColumn = None,
+    units: UnitsOption = None,
+    lengths: LengthsOption = None,
+    orientation: OrientationOption = None,
+    ids: IdsOption = None,
+) -> None:
+    """Place samples beside each other by the network's last layer and by plain expression."""
+    from napari_aml.expression.mapping import sample_maps_steps, write_maps
+
+    bundle, prepared, x = _prepared(file, model, units, orientation, ids, lengths, sample)
+    classes, grouped_by = _classes(labels, bundle, prepared, sample_column, label_column)
+    maps = drive(file.name, sample_maps_steps(bundle, x, prepared.samples, classes, umap=umap, seed=seed))
+    write_maps(maps, classes, out)
+    for one in maps:
+        typer.echo(
+            f"{one.space}, {one.method}: silhouette {one.silhouette:.3f}, ARI {one.ari:.3f} ({grouped_by})"
+        )
+    typer.echo(f"Table and plot: {out}")
