@@ -22,13 +22,15 @@ GENES = ("TP53", "FLT3", "MYH11", "XIST", "CD34", "KIT", "HOXA9", "MEIS1", "GATA
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    """A network with random weights on twelve genes."""
+    """A linear model with weights from a seed on twelve genes."""
+    from napari_aml._torch import torch
     from napari_aml.expression.models.building import build
 
-    network = build("mlp", len(GENES), len(CLASSES), {"hidden": 8, "second": 4})
+    network = build("logistic", len(GENES), len(CLASSES), {})
+    weights = np.random.default_rng(1).normal(0, 0.3, (len(CLASSES), len(GENES))).astype(np.float32)
+    network.linear.weight.data = torch.from_numpy(weights)
     card = {
-        "name": "small", "version": "1", "model": "mlp", "classes": list(CLASSES), "model_args":
-        {"hidden": 8, "second": 4}, "age_range": [18, 80],
+        "name": "small", "version": "1", "model": "logistic", "classes": list(CLASSES), "age_range": [18, 80],
         "training_data": [{"name": "made up", "classes": {"CBFB::MYH11": 10, "NPM1": 30, "other": 60}}],
     }  # fmt: skip
     return save_expression_bundle(tmp_path_factory.mktemp("bundle") / "small", network, GENES, card)
@@ -181,3 +183,36 @@ def test_training_shares():
     card = {"training_data": [{"classes": {"A": 1, "B": 2}}, {"patients": {"A": 1}}, "other"]}
     assert training_shares(("A", "B"), card) == (0.5, 0.5)
     assert training_shares(("A", "C"), card) == () and training_shares(("A",), {}) == ()
+
+
+# ---- why, and where ----------------------------------------------------------------------------------------
+
+
+def test_attributions_add_up(opened):
+    from napari_aml.review.expression_evidence import gene_evidence_steps
+
+    found = run(gene_evidence_steps(opened, "S2"))
+    assert found.target == opened.call("S2").called and found.complete and "complete" in found.note
+    values = [abs(v) for _, v, _ in found.genes]
+    assert len(values) == len(GENES) and values == sorted(values, reverse=True)
+    other = next(c for c in CLASSES if c != found.target)
+    assert run(gene_evidence_steps(opened, "S2", other)).target == other
+    with pytest.raises(InputError, match="no class 'x'"):
+        run(gene_evidence_steps(opened, "S2", "x"))
+
+
+@pytest.mark.parametrize("space", ["network", "expression"])
+def test_samples_are_placed(opened, space):
+    from napari_aml.review.expression_evidence import places_steps
+
+    found = run(places_steps(opened, "pca", space))
+    assert found.samples == opened.samples and found.places.shape == (3, 2) and "%" in found.axes[0]
+    assert "PCA of" in found.note
+
+
+def test_two_samples_make_no_map(counts, bundle):
+    from napari_aml.review.expression_evidence import places_steps
+
+    two = run(open_expression_steps(counts, model=bundle, samples=("S1", "S2")))
+    with pytest.raises(InputError, match="no map"):
+        run(places_steps(two))

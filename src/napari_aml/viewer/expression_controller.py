@@ -47,6 +47,7 @@ class ExpressionController(QObject):
     explained = Signal(object)
     explainFailed = Signal(object)
     mapped = Signal(object)
+    mapFailed = Signal(object)
     linksChanged = Signal()
     compared = Signal(object)
 
@@ -67,7 +68,7 @@ class ExpressionController(QObject):
         self.evidence: GeneEvidence | None = None
         self.link_states: dict[str, LinkState] = {}
         self._explain = Latest(self.explainFailed.emit, self)
-        self._map = Latest(self.failed.emit, self)
+        self._map = Latest(self.mapFailed.emit, self)
         self._check = Latest(self.failed.emit, self)
         bar.failed.connect(self.failed)
 

@@ -146,6 +146,7 @@ class ExpressionWidget(QWidget):
         control.explained.connect(self._on_explained)
         control.explainFailed.connect(lambda error: self.why.setValue(None, in_words(error)))
         control.mapped.connect(self._on_mapped)
+        control.mapFailed.connect(lambda error: self.map.note.setText(in_words(error)))
         control.linksChanged.connect(self._on_slides)
         control.compared.connect(self.card.setValue)
         self.slides.changed.connect(self._on_slides)
