@@ -50,8 +50,9 @@ class Analysis:
     def table(self) -> pd.DataFrame:
         """Return the cell table with the model's columns.
 
-        Adds ``class, probability, runner_up, p_<CODE>…, ood`` and ``cam_in_cell, cam_in_nucleus, cam_has_evidence``
-        where there are predictions and heatmaps; then ``code_final, confirmed`` (a person's code goes before the
+        Adds ``class, probability, runner_up, p_<CODE>…, ood``, where the bundle has them ``set`` (the classes
+        that cannot be excluded, likeliest first) and ``unlike_training``, and ``cam_in_cell, cam_in_nucleus,
+        cam_has_evidence`` where there are predictions and heatmaps; then ``code_final, confirmed`` (a person's code goes before the
         model's, and ``class`` stays the model's) and, with decisions, ``decided_by, disputed``.
         """
         table = self.cells.table.reset_index(drop=True).copy()
@@ -63,6 +64,12 @@ class Analysis:
             for k, code in enumerate(said.codes):
                 table[f"p_{code}"] = said.probabilities[:, k].astype(np.float32)
             table["ood"] = said.ood
+            if self.bundle is not None:
+                trust = self.bundle.trust
+                if (sets := trust.sets(said.probabilities)) is not None:
+                    table["set"] = pd.Series(sets, dtype="str")
+                if trust.ood is not None:
+                    table["unlike_training"] = trust.unlike(said.ood)
         if self.heatmaps is not None:
             table["cam_in_cell"] = self.heatmaps.in_cell
             table["cam_in_nucleus"] = self.heatmaps.in_nucleus

@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_aml._torch import Device
     from napari_aml.classify.network import Network
+    from napari_aml.classify.trust.stored import Trust
 
 WEIGHTS, CARD = "model.safetensors", "bundle.json"
 
@@ -104,6 +106,19 @@ class ModelBundle:
     def bundle_id(self) -> str:
         """Name, version and weight hash in one line."""
         return f"{self.name} {self.version} sha256:{self.sha256[:12]}"
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Conformal sets and the score of likeness, where the bundle has them.
+
+        Raises
+        ------
+        BundleError
+            When they are damaged.
+        """
+        from napari_aml.classify.trust.stored import read_trust
+
+        return read_trust(self.path, self.card)
 
     def card_summary(self) -> str:
         """Return the card in words, for the report and the shell."""

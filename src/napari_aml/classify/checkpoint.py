@@ -96,8 +96,8 @@ def _translated(
 ) -> dict[str, torch.Tensor]:
     """Return the state dict by timm's names."""
     from napari_aml._torch import torch
-    from napari_aml.classify.network import create
     from napari_aml._weights import compare
+    from napari_aml.classify.network import create
 
     with torch.device("meta"):
         model = create(backbone, classes, crop_px, arguments, path)

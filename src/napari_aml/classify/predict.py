@@ -187,8 +187,9 @@ class _Look:
                 f"The network of the bundle '{self.bundle.name}' answers with values that are not finite.",
                 "Try --device cpu, which computes in full precision; if it stays so, the weights are damaged.",
             )
-        ood = np.full(len(rows), np.nan, np.float32)
-        said = Predictions(self.bundle.codes, probabilities, np.asarray(embedding), ood, self.bundle.bundle_id)
+        found = np.asarray(embedding)
+        ood = self.bundle.trust.scores(found)
+        said = Predictions(self.bundle.codes, probabilities, found, ood, self.bundle.bundle_id)
         return rows, said, seen
 
 

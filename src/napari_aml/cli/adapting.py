@@ -24,9 +24,9 @@ def adapt(
     import numpy as np
 
     from napari_aml.classify import load_bundle
+    from napari_aml.classify.dataset_crops import DatasetCrops
     from napari_aml.datasets import Dataset
     from napari_aml.export import check_writable
-    from napari_aml.patients.reading import DatasetCrops
     from napari_aml.review.adaptation import adapt_steps, save_adapted
 
     check_writable(out.parent)
@@ -50,5 +50,5 @@ def adapt(
             f"  {attempt.way:13s} accuracy {right['value']:.3f} ({low:.3f}–{high:.3f}), "
             f"log loss {attempt.log_loss:.3f}{mark}"
         )
-    saved = save_adapted(done, out, site=site, licence=str(data.card.get("licence") or ""))
+    saved = save_adapted(done, out, site=site, licence=str(data.meta.get("licence") or ""))
     typer.echo(f"{saved.bundle_id}. Written to {out}\n{RESEARCH_USE}")

@@ -13,8 +13,8 @@ import typer
 from napari_aml import RESEARCH_USE, __version__
 from napari_aml.cli import adapting, patients, trust
 from napari_aml.cli import datasets as dataset_commands
-from napari_aml.cli import linked_sample as linked
 from napari_aml.cli import expression_models as expression_commands
+from napari_aml.cli import linked_sample as linked
 from napari_aml.cli import project as project_commands
 from napari_aml.cli import training as training_commands
 from napari_aml.cli.console import DeviceName, Model, Size, drive, err
