@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 _KEY = b"napari_aml"
+#: Rows wider than this are kept as bytes: lists of numbers are decoded ten times slower.
+_WIDE = 64
 
 
 def write_columns(path: Path, columns: Mapping[str, Any], about: Mapping[str, Any] | None = None) -> None:
@@ -37,17 +39,28 @@ def write_columns(path: Path, columns: Mapping[str, Any], about: Mapping[str, An
     arrays, shapes = {}, {}
     for name, column in columns.items():
         if isinstance(column, np.ndarray) and column.ndim > 1:
-            width = int(np.prod(column.shape[1:]))
-            shapes[name] = list(column.shape[1:])
-            flat = pa.array(np.ascontiguousarray(column).reshape(-1))
-            # A list of no entries has no length of its own: what has no width is kept in the shape alone.
-            arrays[name] = pa.FixedSizeListArray.from_arrays(flat, width) if width else pa.nulls(len(column))
+            shapes[name] = {"shape": list(column.shape[1:]), "dtype": column.dtype.newbyteorder("<").str}
+            arrays[name] = _rows(np.ascontiguousarray(column, shapes[name]["dtype"]))
         else:
             arrays[name] = pa.array(column, from_pandas=True)
     told = {"research_use": RESEARCH_USE, "shapes": shapes, **(about or {})}
     table = pa.table(arrays).replace_schema_metadata({_KEY: json.dumps(told, default=str).encode()})
     # Fast to read before small: the largest columns are random-looking floats, which compress badly.
-    pq.write_table(table, path, compression="lz4", use_dictionary=False, write_statistics=False)
+    narrow = {name: "lz4" for name in arrays if name not in shapes}
+    wide = dict.fromkeys(shapes, "none")
+    pq.write_table(table, path, compression=narrow | wide, use_dictionary=False, write_statistics=False)
+
+
+def _rows(column: np.ndarray) -> pyarrow.Array:
+    import pyarrow as pa
+
+    width = int(np.prod(column.shape[1:]))
+    if width == 0:  # a list of no entries has no length of its own: the shape is all there is
+        return pa.nulls(len(column))
+    if width <= _WIDE:
+        return pa.FixedSizeListArray.from_arrays(pa.array(column.reshape(-1)), width)
+    kind = pa.binary(width * column.dtype.itemsize)
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
 
 
 def read_columns(path: Path) -> tuple[pyarrow.Table, dict[str, Any]]:
@@ -73,18 +86,25 @@ def read_columns(path: Path) -> tuple[pyarrow.Table, dict[str, Any]]:
 
 def array(table: pyarrow.Table, name: str, about: Mapping[str, Any]) -> np.ndarray:
     """Return a column of numbers as an array (n,) or (n, …)."""
-    import pyarrow as pa
-
     column = table.column(name)
-    shape = about.get("shapes", {}).get(name)
-    if shape is None:
+    told = about.get("shapes", {}).get(name)
+    if told is None:
         return column.to_numpy()
-    if 0 in shape:
-        return np.zeros((len(column), *shape), np.float32)
-    whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], column.type)
-    return np.array(whole.flatten().to_numpy(zero_copy_only=False)).reshape(-1, *shape)
+    shape, dtype = tuple(told["shape"]), np.dtype(told["dtype"])
+    if not len(column) or 0 in shape:
+        return np.zeros((len(column), *shape), dtype)
+    width = int(np.prod(shape))
+    out = np.empty((len(column), width), dtype)
+    start = 0
+    for chunk in column.chunks:
+        if width > _WIDE:
+            data, row = chunk.buffers()[1], width * dtype.itemsize
+            part = np.frombuffer(data, dtype, len(chunk) * width, chunk.offset * row)
+        else:
+            part = chunk.flatten().to_numpy(zero_copy_only=False)
+        out[start : start + len(chunk)] = part.reshape(-1, width)
+        start += len(chunk)
+    return out.reshape(-1, *shape)
 
 
 def frame(table: pyarrow.Table, dtypes: Mapping[str, str]) -> pd.DataFrame:
