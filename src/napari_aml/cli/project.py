@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_aml.cli.console import DeviceName, Model, Size, drive, err
+from napari_aml.cli import project_queue
 from napari_aml.cli.project_export import register
 from napari_aml.errors import AmlError, Cancelled
 
@@ -219,3 +220,4 @@ def _say_notes(project: Project) -> None:
 
 
 register(app)  # export, import, report
+project_queue.register(app)

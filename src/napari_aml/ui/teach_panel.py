@@ -56,7 +56,6 @@ class TeachPanel(QWidget):
         self.changes = QTreeWidget()
         self.changes.setHeaderLabels(["The model said", "Taught, it says", "Cells"])
         self.changes.setRootIsDecorated(False)
-        self.changes.setAlternatingRowColors(True)
         self.changes.setToolTip("Click a row: the gallery shows these cells.")
         self.back_button = QPushButton("Take back")
         self.back_button.setToolTip("Show the model's own word again. Your decisions stay.")

@@ -91,3 +91,25 @@ def move_dock(widget: Any, area: str, size: int) -> None:
         window.addDockWidget(where, dock)
         dock.show()
     window.resizeDocks([dock], [size], way)
+
+
+def stack_dock(widget: Any, upon: Any) -> None:
+    """Put the dock that holds a widget behind a tab beside the dock that holds another one, and to the front.
+
+    Below each other neither would have room on a laptop.
+    """
+    from qtpy.QtWidgets import QDockWidget, QMainWindow
+
+    def dock_of(inside: Any) -> Any:
+        while inside is not None and not isinstance(inside, QDockWidget):
+            inside = inside.parent()
+        return inside
+
+    dock, other = dock_of(widget), dock_of(upon)
+    window = None if dock is None else dock.parent()
+    if other is None or not isinstance(window, QMainWindow) or other.parent() is not window:
+        return
+    if dock.isFloating() or other.isFloating() or dock in window.tabifiedDockWidgets(other):
+        return
+    window.tabifyDockWidget(other, dock)
+    dock.raise_()

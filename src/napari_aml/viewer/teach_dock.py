@@ -18,6 +18,7 @@ from napari_aml.ui.queue_panel import QueuePanel
 from napari_aml.ui.teach_panel import TeachPanel
 from napari_aml.ui.teaching import Teaching
 from napari_aml.viewer.pages import scrolled
+from napari_aml.viewer.private import stack_dock
 from napari_aml.viewer.sessions import review_of
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class TeachDock(QWidget):
         self.fine_tuning = FineTuning(self.state, self.fine_tune.bar, self)
         self.listening = Listening()
         self._more: dict[str, int] = {}
+        self._placed = False
         self._soon = QTimer(self, singleShot=True, interval=_COUNT_MS)
         self._soon.timeout.connect(self._count)
         self._build()
@@ -98,6 +100,13 @@ class TeachDock(QWidget):
 
     def _recount(self, *_: object) -> None:
         self._soon.start()
+
+    def showEvent(self, event: Any) -> None:
+        """Stand behind a tab beside the dock "Smear review" the first time."""
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, lambda: stack_dock(self, self.review))
 
     # ---- what a person asks for ----------------------------------------------------------------------------
 
