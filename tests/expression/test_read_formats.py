@@ -211,7 +211,8 @@ def test_rsem_gdc_and_stringtie(tmp_path, counts):
     ids = [ensembl(symbol) for symbol in counts.index]
     rsem = pd.DataFrame({"gene_id": ids, "transcript_id(s)": "ENST1,ENST2", "length": q["Length"].to_numpy(),
                          "effective_length": q["EffectiveLength"].to_numpy(),
-                         "expected_count": q["NumReads"].to_numpy(), "TPM": q["TPM"].to_numpy(), "FPKM": q["TPM"].to_numpy() / 3})  # fmt: skip
+                         "expected_count": q["NumReads"].to_numpy(), "TPM": q["TPM"].to_numpy(),
+                         "FPKM": q["TPM"].to_numpy() / 3})  # fmt: skip
     path = tmp_path / "patient-1.genes.results"
     rsem.to_csv(path, sep="\t", index=False)
     gdc = pd.DataFrame({"gene_id": ids, "gene_name": counts.index, "gene_type": "protein_coding",

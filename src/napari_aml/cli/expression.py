@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +14,11 @@ from napari_aml.cli.console import drive, err
 from napari_aml.errors import BundleError, InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_aml.expression import ExpressionMatrix, GeneLengths, PreparedSamples
     from napari_aml.expression.bundle import ExpressionBundle
+    from napari_aml.expression.predict import SubtypeCall
 
 app = typer.Typer(
     no_args_is_help=True, help=f"Calls and quality control from files of gene expression. {RESEARCH_USE}"
@@ -103,23 +107,38 @@ def prepare_for(matrix: ExpressionMatrix, bundle: ExpressionBundle, lengths: Gen
     )
 
 
-def _declared(sex: str | None, samples: tuple[str, ...]) -> dict[str, str]:
-    """Declared sexes: one word for all samples, or a table of sample and sex."""
-    if sex is None:
-        return {}
-    path = Path(sex)
-    if not path.is_file():
-        if sex.lower() not in ("female", "male"):
-            raise InputError(f"'{sex}' is neither female nor male nor a file.", "A table has columns sample and sex.")
-        return dict.fromkeys(samples, sex)
+def by_sample(path: Path, column: str) -> dict[str, str]:
+    """Read a table with the columns ``sample`` and `column`: sample → cell, empty cells left out."""
     import csv
 
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        first = stream.readline()
-        rows = list(csv.DictReader([first, *stream], delimiter=max("\t,;", key=first.count)))
-    if not rows or not {"sample", "sex"} <= set(rows[0]):
-        raise InputError(f"'{path}' has no columns 'sample' and 'sex'.", "Name them so in its first line.")
-    return {row["sample"]: row["sex"] or "" for row in rows}
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            first = stream.readline()
+            rows = list(csv.DictReader([first, *stream], delimiter=max("\t,;", key=first.count)))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read the table '{path}': {error}.", "It must be a CSV or TSV file.") from error
+    if not rows or not {"sample", column} <= set(rows[0]):
+        raise InputError(f"'{path}' has no columns 'sample' and '{column}'.", "Name them so in its first line.")
+    return {row["sample"]: row[column] for row in rows if row[column]}
+
+
+def _declared(sex: str | None, samples: tuple[str, ...]) -> dict[str, str]:
+    """Declared sexes: one word for all samples, or a table of sample and sex."""
+    if sex is None or Path(sex).is_file():
+        return by_sample(Path(sex), "sex") if sex else {}
+    if sex.lower() not in ("female", "male"):
+        raise InputError(f"'{sex}' is neither female nor male nor a file.", "A table has columns sample and sex.")
+    return dict.fromkeys(samples, sex)
+
+
+def _ages(path: Path | None) -> dict[str, float]:
+    made = {}
+    for name, said in (by_sample(path, "age") if path else {}).items():
+        try:
+            made[name] = float(said)
+        except ValueError:
+            raise InputError(f"The age '{said}' of sample '{name}' in '{path}' is no number.", "In years.") from None
+    return made
 
 
 @app.command()
@@ -171,11 +190,66 @@ def qc(
         raise typer.Exit(InputError.exit_code)
 
 
-def _summary(table: object, most: int = 40) -> str:
+@app.command()
+def predict(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", help="CSV file for the calls.")],
+    model: Bundle = None,
+    ages: Annotated[
+        Path | None, typer.Option("--ages", help="Table with columns sample and age (years): compared with training.")
+    ] = None,
+    units: UnitsOption = None,
+    lengths: LengthsOption = None,
+    orientation: OrientationOption = None,
+    ids: IdsOption = None,
+    delimiter: DelimiterOption = None,
+    strand: StrandOption = None,
+    sample: SampleOption = None,
+) -> None:
+    """Say which of a model's subtypes each sample's expression is similar to; never a diagnosis."""
+    from napari_aml.export import check_writable, write_csv
+    from napari_aml.expression.bundle import load_expression_bundle
+    from napari_aml.expression.predict import predict_steps
+
+    check_writable(out.parent)
+    bundle, years, held = load_expression_bundle(model), _ages(ages), given_lengths(lengths)
+    matrix = read_file(file, units, orientation, ids, delimiter, strand, sample)
+    calls = drive(matrix.name, predict_steps(matrix, bundle, ages=years, lengths=held))
+    write_csv(calls_table(calls, bundle.codes), out)
+    for one in calls[:40]:
+        status = "" if one.status == "ok" else f" [{one.status}]"
+        typer.echo(f"{one.sample}: {one.statement}{status}")
+    if len(calls) > 40:
+        typer.echo(f"… and {len(calls) - 40} more samples")
+    for said in dict.fromkeys(said for one in calls for said in one.warnings):
+        err(f"  note: {said}")
+    typer.echo(f"Calls of {len(calls)} samples by {bundle.bundle_id}: {out}\n{RESEARCH_USE}")
+
+
+def calls_table(calls: Sequence[SubtypeCall], codes: Sequence[str]) -> pd.DataFrame:
+    """Return calls as a table: sample, subtype, probability, p_<class>…, set, status, missing_genes, …, warnings."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "sample": [one.sample for one in calls],
+            "subtype": [one.subtype for one in calls],
+            "probability": [one.probability for one in calls],
+            **{f"p_{code}": [one.probabilities.get(code, float("nan")) for one in calls] for code in codes},
+            # Empty where the model was not calibrated; "none" where no class fits at its stated error.
+            "set": ["" if one.conformal_set is None else ";".join(one.conformal_set) or "none" for one in calls],
+            "status": [one.status for one in calls],
+            "missing_genes": [len(one.missing) for one in calls],
+            "units": [one.units for one in calls],
+            "warnings": [" ".join(one.warnings) for one in calls],
+        }
+    )
+
+
+def _summary(table: pd.DataFrame, most: int = 40) -> str:
     """The figures that people look at, in columns."""
     import pandas as pd
 
-    assert isinstance(table, pd.DataFrame)
     shown = table.head(most)
 
     def column(name: str, form: str) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_aml.expression.errors import PanelError
 from napari_aml.expression.genes import current_names
-from napari_aml.expression.lengths import GeneLengths, lengths_of
+from napari_aml.expression.lengths import BUNDLED, GeneLengths, lengths_of
 from napari_aml.expression.matrix import ExpressionMatrix
 from napari_aml.progress import Progress, Steps, run
 
@@ -195,7 +195,7 @@ def _status(
         said.append(f"{len(missing):,} of {len(panel):,} genes are missing ({100 * share:.1f} %): {word}.")
     if matrix.scale.per_length is None and not accepts_uncorrected:
         said.append("Whether values are divided by gene length cannot be told; they were taken as TPM or FPKM.")
-    if source:
+    if source == BUNDLED:
         said.append(f"Reads were divided by gene lengths ({source}).")
     status: list[Status] = []
     warnings: list[tuple[str, ...]] = []

@@ -62,8 +62,7 @@ class Units:
         made = np.asarray(values, np.float64)
         if self.log:
             made = np.exp(made * _LOGS[self.log])
-            made -= self.offset
-            np.maximum(made, 0.0, out=made)
+            made = np.maximum(made - self.offset, 0.0)
         return made
 
     def stored(self, linear: np.ndarray) -> np.ndarray:
@@ -171,9 +170,12 @@ def _judge_linear(facts: _Facts) -> tuple[Units, str, bool]:
     if facts.genes < _WHOLE_GENOME:
         return Units("linear"), f"{facts.genes:,} genes up to {facts.largest:,.0f}, not whole numbers: part of a TPM, "\
             "FPKM or normalised count table", False  # fmt: skip
-    if facts.total > 1.05e6:
+    if facts.total > 5e6:
         return Units("normalised-counts"), f"not whole numbers, and they sum to {facts.total:,.0f}, more than TPM or "\
             "FPKM do", True  # fmt: skip
+    if facts.total > 1.05e6:
+        return Units("linear"), f"not whole numbers, and they sum to {facts.total:,.0f}: much for FPKM, little for "\
+            "normalised counts", False  # fmt: skip
     return Units("fpkm"), f"not whole numbers, and they sum to {facts.total:,.0f}, not to a million", True
 
 
@@ -196,10 +198,12 @@ def _judge_logs(values: np.ndarray, facts: _Facts) -> tuple[Units, str, bool]:
         small = back[(back > 0.5) & (back < 200)]
         if small.size > 20 and np.mean(np.abs(small - np.rint(small)) < 0.01 + 1e-3 * small) > 0.99:
             return Units("counts", log), f"{span}, whole numbers less 1 once the {log} is undone", True
-    likely = [log for log, total in totals.items() if 3e4 < total < 1.05e6]
+    # The larger the base, the larger the sum: what is FPKM as ln would sum to many millions if it were log2 instead.
+    likely = [log for log in ("log10", "ln", "log2") if 1.2e5 < totals[log] < 1.05e6]
     whole_genome = facts.genes >= _WHOLE_GENOME
-    if whole_genome and len(likely) == 1:
-        return Units("fpkm", likely[0]), f"{span}, which undone as {likely[0]} sum to {totals[likely[0]]:,.0f}", True
+    if whole_genome and likely:
+        said = f"{span}, which undone as {likely[0]} sum to {totals[likely[0]]:,.0f}"
+        return Units("fpkm", likely[0]), said, len(likely) == 1
     quantity = "fpkm" if whole_genome else "linear"
     return Units(quantity, "log2"), f"{span}, taken for log2 of the value + 1; their sum does not tell", False
 
