@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from dataset_parts import cell
 
-from napari_aml.datasets import Dataset, DatasetError, check, write_dataset
+from napari_aml.datasets import Dataset, DatasetError, check, import_dataset, write_dataset
 from napari_aml.datasets.duplicates import HASH_BITS, _all_against_all, _by_bands, perceptual_hashes
 from napari_aml.errors import OutputError
 
@@ -91,6 +91,15 @@ def test_turned_and_compressed_copies_share_a_group(tmp_path):
     ]
     made = write_dataset(tmp_path / "d", pd.DataFrame({"code": ["MYO"] * 5}), pictures, META)
     assert len(set(made.groups[:4])) == 1 and made.groups[4] != made.groups[0]
+
+
+def test_copies_turned_by_any_angle_share_a_group(shared_data, tmp_path):
+    """The rare classes of the LMU thumbnails hold turned copies of few cells: 11 atypical lymphocytes in all."""
+    made = import_dataset("lmu", shared_data / "cells_aml_lmu_thumbs", tmp_path / "lmu")
+    codes = made.table["code"].to_numpy(str)
+    groups = {code: len(np.unique(made.groups[codes == code])) for code in made.codes}
+    assert groups["LYA"] <= 15 and groups["KSC"] <= 16 and groups["MOB"] <= 12
+    assert groups["MYO"] >= 58 and groups["NGS"] >= 58, "cells of common classes are no copies"
 
 
 def test_search_by_bands_finds_the_same_pairs():

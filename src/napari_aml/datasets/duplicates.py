@@ -1,7 +1,9 @@
 """Near-duplicates: pictures of one cell stay in one group, so that no copy of a training cell is tested on.
 
-A perceptual hash (DCT, 63 bits, smallest distance over the eight turns and flips) finds copies that differ by
-compression, size or right angles.
+Two signs are used together. A perceptual hash (DCT, 63 bits, smallest distance over the eight turns and flips) finds
+copies that differ by compression, size or right angles. A description that does not change when the picture is turned
+(spectrum along the angle of its polar picture) finds copies turned by any angle, which the rare classes of some public
+sets are made of; it compares pictures of one source and class alone.
 """
 
 from __future__ import annotations
@@ -14,6 +16,12 @@ import numpy as np
 #: Copies closer than this many of 63 bits are one cell.
 HASH_BITS = 6
 _BITS = 63
+#: From which cosine two standardised descriptions are one cell. AML-Cytomorphology_LMU thumbnails: 586 pairs, one of
+#: them across classes, and rare classes shrink to about as many cells as the whole set has. Of simulated copies
+#: (any angle, 5 % zoom, 2 % shift) it finds 60 %.
+ALIKE = 0.7
+#: Descriptions are standardised by their own source; fewer pictures say too little about it.
+_FEWEST = 50
 
 
 def perceptual_hashes(images: Iterable[np.ndarray]) -> np.ndarray:
@@ -82,6 +90,50 @@ def _by_bands(hashes: np.ndarray, bits: int) -> Iterator[np.ndarray]:
                 j = order[np.repeat(start[rows], count) + within]
                 near = (i != j) & (np.bitwise_count(hashes[i, turn] ^ upright[j]) <= bits)
                 yield np.sort(np.stack([i[near], j[near]], axis=1), axis=1)
+
+
+def turn_descriptions(images: Iterable[np.ndarray]) -> np.ndarray:
+    """Describe pictures whatever their rotation.
+
+    Parameters
+    ----------
+    images
+        uint8 (n, h, w, 3), or pictures of several sizes.
+
+    Returns
+    -------
+    numpy.ndarray
+        float16 (n, 600): log magnitude of the first ten frequencies along the angle, at 20 radii, in Lab.
+    """
+    import cv2
+
+    out = []
+    for image in images:
+        small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
+        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
+        polar = cv2.warpPolar(lab, (20, 64), (31.5, 31.5), 30.4, cv2.INTER_LINEAR)
+        out.append(np.log1p(np.abs(np.fft.rfft(polar, axis=0))[:10] / 64).ravel())
+    return np.array(out, np.float16).reshape(-1, 600)
+
+
+def pairs_by_description(
+    descriptions: np.ndarray, sources: np.ndarray, labels: np.ndarray, at_least: float = ALIKE
+) -> np.ndarray:
+    """Pairs (m, 2) of pictures of one source and label whose descriptions have at least this cosine."""
+    found = [np.empty((0, 2), np.int64)]
+    for source in np.unique(sources):
+        rows = np.flatnonzero(sources == source)
+        if len(rows) < _FEWEST:
+            continue
+        x = descriptions[rows].astype(np.float32)
+        x = (x - x.mean(0)) / (x.std(0) + 1e-3)
+        x /= np.linalg.norm(x, axis=1, keepdims=True) + 1e-9
+        for label in np.unique(labels[rows]):
+            own = np.flatnonzero(labels[rows] == label)
+            for start in range(0, len(own), 1024):
+                i, j = np.nonzero(x[own[start : start + 1024]] @ x[own].T >= at_least)
+                found.append(rows[own[np.stack([i + start, j], axis=1)[i + start < j]]])
+    return np.concatenate(found)
 
 
 def connected_groups(n: int, pairs: np.ndarray) -> np.ndarray:

@@ -23,8 +23,13 @@ from napari_aml.datasets.dataset import (
     Dataset,
     DatasetError,
 )
-from napari_aml.datasets.duplicates import duplicate_groups, perceptual_hashes
-from napari_aml.datasets.leakage import leakage_of
+from napari_aml.datasets.duplicates import (
+    duplicate_groups,
+    pairs_by_description,
+    perceptual_hashes,
+    turn_descriptions,
+)
+from napari_aml.datasets.leakage import LEVELS, leakage_of
 from napari_aml.datasets.pictures import PictureError, decode, encode, reduced
 from napari_aml.errors import OutputError
 from napari_aml.progress import Progress, Steps, run
@@ -131,7 +136,9 @@ def _copy_steps(
     filled = _filled(table)
     total, said = len(filled), time.monotonic()
     records = filled.to_dict("records")
-    kept, hashes = [], []
+    kept: list[dict[str, Any]] = []
+    hashes: list[np.ndarray] = []
+    described: list[np.ndarray] = []
     skipped: list[dict[str, str]] = []
     repeated: list[dict[str, str]] = []
     seen: dict[tuple[str, str], str] = {}
@@ -162,6 +169,7 @@ def _copy_steps(
         kept.append(record)
         if group_duplicates:
             hashes.append(perceptual_hashes(pixels[None])[0])
+            described.append(turn_descriptions(pixels[None])[0])
         if time.monotonic() - said > 0.2:
             said = time.monotonic()
             yield Progress(position + 1, total, f"Copied {len(kept)} of {total} pictures")
@@ -170,12 +178,15 @@ def _copy_steps(
     out = pd.DataFrame.from_records(kept, columns=list(filled.columns))
     if group_duplicates and len(out):
         yield Progress(total, total, "Looking for near-duplicates")
-        out["group"] = _groups(out, np.stack(hashes))
+        out["group"] = _groups(out, np.stack(hashes), np.stack(described))
     return out, skipped, repeated
 
 
-def _groups(table: pd.DataFrame, hashes: np.ndarray) -> np.ndarray:
-    """Name each row's near-duplicate group after its first member; what is given stays and joins."""
+def _groups(table: pd.DataFrame, hashes: np.ndarray, described: np.ndarray) -> np.ndarray:
+    """Name each row's near-duplicate group after its first member; what is given stays and joins.
+
+    Where patients, slides or fields are known, these keep turned copies together already.
+    """
     import pandas as pd
 
     given = table["group"].to_numpy(object)
@@ -183,6 +194,9 @@ def _groups(table: pd.DataFrame, hashes: np.ndarray) -> np.ndarray:
     for rows in pd.Series(np.arange(len(table))).groupby(given).indices.items():
         if rows[0] != "" and len(rows[1]) > 1:
             pairs.append(np.stack([np.full(len(rows[1]) - 1, rows[1][0]), rows[1][1:]], axis=1))
+    loose = np.flatnonzero((table[list(LEVELS)] == "").all(axis=1))
+    source, label = table["source"].to_numpy(str), table["source_label"].to_numpy(str)
+    pairs.append(loose[pairs_by_description(described[loose], source[loose], label[loose])])
     number = duplicate_groups(hashes, extra=pairs)
     first = np.unique(number, return_index=True)[1]
     names = np.array([given[i] or f"near-{table['uid'].iat[i]}" for i in first], object)

@@ -193,7 +193,8 @@ class Fit:
                 self.best = {"value": value, "epoch": self.epoch + 1, "state": _on_cpu(watched.state_dict())}
                 self.waited = 0
         rate = learning_rate(self.update - 1, self.per_epoch, self.config)
-        done = Epoch(self.epoch + 1, float(self.summed) / self.per_epoch, figures, rate, seconds)
+        loss = self.processes.mean(float(self.summed) / self.per_epoch)
+        done = Epoch(self.epoch + 1, loss, figures, rate, seconds)
         self.history.append(done)
         self.epoch, self.summed = self.epoch + 1, 0.0
         self._keep()

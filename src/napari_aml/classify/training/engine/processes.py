@@ -75,6 +75,15 @@ class Processes:
         every = self._accelerator.gather(padded).view(self.count, most, *mine.shape[1:])
         return every.transpose(0, 1).reshape(self.count * most, *mine.shape[1:])[:n]
 
+    def mean(self, value: float) -> float:
+        """Mean of a number over the processes."""
+        from napari_aml._torch import torch
+
+        if self._accelerator is None:
+            return value
+        mine = torch.tensor([value], device=self._accelerator.device)
+        return float(self._accelerator.gather(mine).mean())
+
     def leave(self) -> None:
         """Part from the others."""
         if self._accelerator is not None:
