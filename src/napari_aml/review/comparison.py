@@ -13,7 +13,7 @@ from typing import Any
 from napari_aml import RESEARCH_USE
 from napari_aml.review.fusion import Fused
 from napari_aml.review.sides import ExpressionCall, ImageCall, Morphology
-from napari_aml.review.subtypes import OTHER, SharedClasses
+from napari_aml.review.subtypes import OTHER, SharedClasses, similar_to
 
 
 class State(StrEnum):
@@ -135,7 +135,9 @@ class Concordance:
             return [f"Sample {said.sample}: no call.", *said.reasons]
         if self.suppressed:
             return [f"Sample {said.sample}: the call is withheld, see the state."]
-        out = [f"Sample {said.sample}: expression-similar to {said.called} ({said.probability:.2f})."]
+        out = [f"Sample {said.sample}: {similar_to(said.called, said.probability)}."]
+        if not said.passed:
+            out.append("The call did not pass its checks: do not rely on it.")
         if said.conformal_set is not None:
             named = ", ".join(said.conformal_set) or "none of the classes"
             out.append(f"Not ruled out: {named}.")

@@ -143,7 +143,8 @@ class OpenedExpression:
     @property
     def summary(self) -> str:
         """How the file was read, in one line."""
-        return "; ".join(f"{name}: {value}" for name, value in self.facts if name in ("Format", "Units"))
+        told = dict(self.facts)
+        return f"Units: {told['Units'].split(' (')[0]}." if "Units" in told else ""
 
     def call(self, sample: str) -> ExpressionCall:
         """Return what the model says of a sample."""

@@ -91,6 +91,13 @@ def is_apl(name: str) -> bool:
     return same_name(name) == same_name(APL)
 
 
+def similar_to(name: str, probability: float) -> str:
+    """Say what a profile is similar to; a model's rest is no class to be similar to."""
+    if is_rest(name):
+        return f"expression-similar to none of the model's named classes ({name}, {probability:.2f})"
+    return f"expression-similar to {name} ({probability:.2f})"
+
+
 @dataclass(frozen=True, slots=True)
 class SharedClasses:
     """What two models can both say.

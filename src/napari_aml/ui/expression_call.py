@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_aml.review.subtypes import is_rest, similar_to
 from napari_aml.ui.expression_plots import AttributionPlot, ProbabilityPlot, plain
 from napari_aml.ui.expression_view import AttributionView, CallView, Light
 
@@ -68,12 +69,16 @@ class CallPanel(QWidget):
         self.set_text, self.remarks = wrapped(), wrapped()
         self.lights_title = QLabel("<b>Quality control</b>")
         self.lights = QcLights()
+        self.of_file_title, self.of_file = QLabel("<b>Of the whole file</b>"), wrapped()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for widget in (self.title, self.plot, self.set_text, self.remarks, self.lights_title, self.lights):
+        for widget in (self.title, self.plot, self.set_text, self.remarks, *self._parts()):
             layout.addWidget(widget)
         self.setValue(None)
+
+    def _parts(self) -> tuple[QWidget, ...]:
+        return self.lights_title, self.lights, self.of_file_title, self.of_file
 
     def value(self) -> CallView | None:
         """Return what is shown."""
@@ -82,7 +87,7 @@ class CallPanel(QWidget):
     def setValue(self, view: CallView | None) -> None:
         """Show a call; None shows that no sample is chosen."""
         self._view = view
-        for widget in (self.set_text, self.remarks, self.lights_title, self.lights):
+        for widget in (self.set_text, self.remarks, *self._parts()):
             widget.setVisible(view is not None)
         if view is None:
             self.title.setText("Choose a sample.")
@@ -92,9 +97,11 @@ class CallPanel(QWidget):
         if view.withheld:
             self.title.setText(f"<b>{sample}</b>: the call is withheld")
         elif view.subtype:
-            self.title.setText(
-                f"<b>{sample}</b><br>expression-similar to <b>{html.escape(view.subtype)}</b> ({view.probability:.2f})"
-            )
+            said = html.escape(similar_to(view.subtype, view.probability))
+            if not is_rest(view.subtype):
+                said = said.replace(html.escape(view.subtype), f"<b>{html.escape(view.subtype)}</b>", 1)
+            doubt = "" if view.passed else "<br>⚠ <b>It did not pass its checks: do not rely on it.</b>"
+            self.title.setText(f"<b>{sample}</b><br>{said}{doubt}")
         else:
             self.title.setText(f"<b>{sample}</b>: no call")
         self.plot.setValue(() if view.withheld else view.bars)
@@ -104,6 +111,9 @@ class CallPanel(QWidget):
         self.remarks.setVisible(bool(view.remarks))
         self.lights_title.setVisible(bool(view.lights))
         self.lights.setValue(view.lights)
+        self.of_file.setText("\n".join(f"• {r}" for r in view.of_file))
+        for widget in (self.of_file_title, self.of_file):
+            widget.setVisible(bool(view.of_file))
 
 
 class WhyPanel(QWidget):

@@ -96,6 +96,8 @@ class FileForm(QWidget):
         form.addRow("Model", model)
         self.more = QCollapsible("Units, gene lengths, model")
         self.more.addWidget(fold)
+        self.more.layout().setContentsMargins(0, 0, 0, 0)
+        self.more.layout().setSpacing(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)

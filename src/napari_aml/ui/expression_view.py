@@ -119,6 +119,10 @@ class CallView:
         Quality control.
     remarks
         What a reader must know before believing it.
+    of_file
+        The same of the whole file.
+    passed
+        Whether the call passed its checks.
     withheld
         Why the call is not shown, empty where it is.
     """
@@ -130,6 +134,8 @@ class CallView:
     set_text: str = ""
     lights: tuple[Light, ...] = ()
     remarks: tuple[str, ...] = ()
+    of_file: tuple[str, ...] = ()
+    passed: bool = True
     withheld: str = ""
 
 

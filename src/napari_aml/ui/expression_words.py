@@ -58,12 +58,13 @@ def call_view(opened: OpenedExpression, sample: str, sex: str | None = None, wit
     """
     call = opened.call(sample)
     shown = lights(opened.checks(sample, sex))
-    remarks = tuple(dict.fromkeys((*call.reasons, *opened.warnings(sample))))
     if withheld:
-        return CallView(sample, lights=shown, withheld=withheld)
+        return CallView(sample, lights=shown, of_file=opened.file_warnings, withheld=withheld)
+    remarks = tuple(dict.fromkeys((*call.reasons, *opened.remarks.get(sample, ()))))
     return CallView(
-        sample, call.called or "", call.probability, _bars(call), _set_text(call, opened.set_level), shown, remarks
-    )
+        sample, call.called or "", call.probability, _bars(call), _set_text(call, opened.set_level), shown, remarks,
+        opened.file_warnings, call.passed,
+    )  # fmt: skip
 
 
 def _bars(call: ExpressionCall) -> tuple[ProbabilityBar, ...]:
