@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_aml.cli.console import DeviceName, Model, Size, drive, err
 from napari_aml.cli import project_queue
+from napari_aml.cli.console import DeviceName, Model, Size, drive, err
 from napari_aml.cli.project_export import register
 from napari_aml.errors import AmlError, Cancelled
 

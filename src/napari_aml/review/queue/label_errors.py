@@ -29,7 +29,7 @@ def label_errors_steps(pool: Pool) -> Steps[Ranking]:
     given = pool.said[rows]
     if len(rows) < FEWEST or len(np.unique(given)) < 2:
         raise InputError(
-            f"Label errors are found by comparing decided cells with each other; {len(rows)} of "
+            f"Label errors are found by comparing decided cells with each other; {len(rows)} cell(s) of "
             f"{len(np.unique(given))} class(es) are too few.",
             f"Decide at least {FEWEST} cells of two or more classes first.",
         )
