@@ -71,8 +71,8 @@ def test_the_differential_model_keeps_qts_rules_and_shows_the_exact_interval(qtb
     model.setValue(differential(["NGS"] * 7 + ["MYO"] * 3))
     codes = [row["code"] for row in model.value()]
     blast = codes.index("MYO")
-    shown = [model.data(model.index(blast, c)) for c in range(5)]
-    assert shown == ["MYO", "myeloblast", "3", "30.0", "6.7 – 65.2"]  # Clopper and Pearson for 3 of 10
+    shown = [model.data(model.index(blast, c)) for c in range(6)]
+    assert shown == ["MYO", "myeloblast", "3", "0", "30.0", "6.7 – 65.2"]  # Clopper and Pearson for 3 of 10
     changed = []
     model.dataChanged.connect(lambda a, b, *_: changed.append((a.row(), b.row())))
     model.setValue(differential(["NGS"] * 6 + ["MYO"] * 4))
@@ -86,7 +86,7 @@ def test_an_empty_differential_says_so(qtbot):
     widget = DifferentialView()
     qtbot.addWidget(widget)
     widget.setValue(differential([]), "none")
-    assert widget.model.data(widget.model.index(0, 3)) == "–" and widget.summary.text() == "none"
+    assert widget.model.data(widget.model.index(0, 4)) == "–" and widget.summary.text() == "none"
 
 
 @pytest.mark.parametrize(

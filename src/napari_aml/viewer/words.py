@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_aml.ui.state import UNCLASSIFIED
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_aml.review import Count, CountingSettings
     from napari_aml.slides import PixelSize
     from napari_aml.ui.state import ReviewState
 
 
-def count(state: ReviewState) -> tuple[pd.DataFrame | None, str]:
-    """Return the differential of the cells classified so far, and what it says in words."""
+def count(state: ReviewState, settings: CountingSettings | None = None) -> tuple[pd.DataFrame | None, str]:
+    """Return the differential of the cells classified so far under some rules, and what it says in words."""
     analysis = state.analysis
     if analysis is None:
         return None, "No cells yet. Analyse a picture first."
@@ -25,14 +28,42 @@ def count(state: ReviewState) -> tuple[pd.DataFrame | None, str]:
     codes, counted = state.codes(), state.counted()
     known = codes != UNCLASSIFIED
     take = counted & known
-    table = differential(codes[take], state.confirmed()[take], classes=analysis.predictions.codes)
-    words = [" ".join(blast_summary(table).sentences())]
+    cut = np.zeros(state.n_cells, bool)
+    if settings is not None and not settings.cut_off_cells:
+        cut = take & analysis.cells.table["touches_border"].to_numpy(bool)
+        take = take & ~cut
+    sure = analysis.predictions.confidence[take] if settings is not None and settings.least_probability > 0 else None
+    table = differential(
+        codes[take], state.confirmed()[take], settings, probabilities=sure, classes=analysis.predictions.codes
+    )
+    words = [" ".join(blast_summary(table, settings).sentences())]
+    if cut.any():
+        words.insert(0, f"{int(cut.sum())} cells cut by the edge are left out.")
     if waiting := int((counted & ~known).sum()):
         hidden = "not decided yet (blinded reading)" if state.blinded else "still being classified"
         words.insert(0, f"{waiting} cells are {hidden}.")
     if outside := int((~counted).sum()):
         words.insert(0, f"{outside} cells are left out by the regions drawn.")
     return table, " ".join(words)
+
+
+def count_in_full(state: ReviewState, settings: CountingSettings) -> Count | None:
+    """Return everything that is said of the count: corrected shares and advice, too. None before there are classes.
+
+    A cell whose class may not be shown yet (blinded reading) or is not known yet is not in it.
+    """
+    analysis = state.analysis
+    if analysis is None or analysis.predictions is None:
+        return None
+    from napari_aml.review import count_cells
+
+    table = analysis.cells.table[["y", "x", "touches_border", "slide_id"]].copy()
+    table["code_final"], table["confirmed"] = state.codes(), state.confirmed()
+    table["probability"] = analysis.predictions.confidence
+    return count_cells(
+        table, settings, classes=analysis.predictions.codes, card=getattr(analysis.bundle, "card", None),
+        regions=list(state.regions.values()), pixel_size_um=analysis.slide.pixel_size.um,
+    )  # fmt: skip
 
 
 def pixel_size(state: ReviewState, given: float | None, of_picture: PixelSize | None) -> str:
