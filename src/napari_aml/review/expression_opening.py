@@ -91,6 +91,13 @@ def open_expression_steps(
     )  # fmt: skip
 
 
+def example_file() -> Path:
+    """Return the shipped example: synthetic samples, drawn from class summaries, nobody's profile."""
+    from napari_aml.samples import expression_path
+
+    return expression_path()
+
+
 def _share(steps: Steps[Result], start: int, end: int) -> Generator[Progress, None, Result]:
     """Map the progress of one part into that of the whole; closing this closes the part."""
     reached = start
