@@ -169,3 +169,18 @@ def test_one_selection(state):
     assert state.selection == {uids[1]}
     state.selected = None
     assert state.selection == frozenset()
+
+
+def test_cells_of_the_sessions_other_slides_can_be_decided(state, decider):
+    from dataclasses import replace
+
+    from state_parts import analysis_of
+
+    other = analysis_of(4, seed=5)
+    table = other.cells.table.assign(uid=[f"T-{i}" for i in range(4)], slide_id="T")
+    state.others = (replace(other, cells=replace(other.cells, table=table, slide_id="T")),)
+    (row,) = decider.confirm(["T-2"])
+    assert (row.slide_id, row.value) == ("T", other.predictions.code[2]) and row.shown["code"] == row.value
+    assert decider.decide([uids_of(state)[0], "T-1"], "MYO")[1].slide_id == "T"
+    state.blinded = True
+    assert decider.confirm(["T-3"]) == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QUndoCommand, QUndoStack
@@ -19,6 +19,9 @@ from napari_aml.review.reader_view import OFF, ON
 from napari_aml.review.regions import Region
 from napari_aml.taxonomy import BY_CODE
 from napari_aml.ui.state import UNCLASSIFIED, ReviewState
+
+if TYPE_CHECKING:
+    from napari_aml.analysis import Analysis
 
 
 class Decider(QObject):
@@ -45,6 +48,7 @@ class Decider(QObject):
     def __init__(self, state: ReviewState, undo_stack: QUndoStack, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.state, self.undo_stack = state, undo_stack
+        self._where = _Where(state)
         # What another reader said is not this one's to undo.
         state.events.reader.connect(self._forget)
         state.events.store.connect(self._forget)
@@ -71,10 +75,7 @@ class Decider(QObject):
         """Say that the class shown of each cell is right. Cells of which none is shown are refused, all or none."""
         state, said = self.state, []
         for uid in uids:
-            row = state.row(uid)
-            code = state.decided.get(uid) or (
-                state.model_code(row) if row is not None and state.shows_model(uid) else UNCLASSIFIED
-            )
+            code = state.decided.get(uid) or (self._model_code(uid) if state.shows_model(uid) else UNCLASSIFIED)
             if code == UNCLASSIFIED:
                 why = "This is a blinded reading: " if state.blinded else "No model has classified this cell yet: "
                 return self._refuse(InputError(f"{why}there is nothing to confirm.", "Say the class with its key."))
@@ -141,24 +142,30 @@ class Decider(QObject):
 
     def _shown(self, uid: str) -> dict[str, Any]:
         """Say what the reader saw of a cell when deciding."""
-        state, analysis = self.state, self.state.analysis
-        visible = state.shows_model(uid)
-        row = state.row(uid)
-        if row is None or analysis.predictions is None or not visible or uid in state.pending:
+        visible, code = self.state.shows_model(uid), self._model_code(uid)
+        if not visible or code == UNCLASSIFIED:
             return {"blinded": not visible}
+        analysis, row = self._where[uid]
         said = analysis.predictions
         return {
-            "blinded": False, "bundle_id": said.bundle_id, "code": state.model_code(row),
+            "blinded": False, "bundle_id": said.bundle_id, "code": code,
             "probability": round(float(said.probabilities[row].max()), 4),
             "heatmap": analysis.heatmaps.method if analysis.heatmaps is not None else None,
         }  # fmt: skip
 
     def _slide_of(self, uid: str) -> str:
-        analysis = self.state.analysis
-        if analysis is None:
-            return ""
-        row = self.state.row(uid)
-        return analysis.cells.slide_id if row is None else str(analysis.cells.table["slide_id"].iloc[row])
+        """Return the slide of a cell of the session; that under review for a region."""
+        if uid in self._where:
+            return self._where[uid][0].cells.slide_id
+        return "" if self.state.analysis is None else self.state.analysis.cells.slide_id
+
+    def _model_code(self, uid: str) -> str:
+        """Return the model's code of a cell of any slide of the session."""
+        if uid not in self._where or uid in self.state.pending:
+            return UNCLASSIFIED
+        analysis, row = self._where[uid]
+        said = analysis.predictions
+        return UNCLASSIFIED if said is None else str(said.codes[int(said.probabilities[row].argmax())])
 
     def _model_codes(self) -> set[str]:
         analysis = self.state.analysis
@@ -209,6 +216,34 @@ class DecideCommand(QUndoCommand):
         if uids:
             state.select(uids)
         return True
+
+
+class _Where:
+    """uid → (analysis, row) over all slides of the session."""
+
+    def __init__(self, state: ReviewState) -> None:
+        self._state = state
+        self._others: dict[str, tuple[Analysis, int]] = {}
+        self._of: object = None
+
+    def _find(self, uid: str) -> tuple[Analysis, int] | None:
+        state = self._state
+        row = state.row(uid)
+        if row is not None:
+            return state.analysis, row
+        if self._of is not state.others:
+            self._of = state.others
+            self._others = {u: (a, i) for a in state.others for i, u in enumerate(a.cells.table["uid"].tolist())}
+        return self._others.get(uid)
+
+    def __contains__(self, uid: str) -> bool:
+        return self._find(uid) is not None
+
+    def __getitem__(self, uid: str) -> tuple[Analysis, int]:
+        found = self._find(uid)
+        if found is None:
+            raise KeyError(uid)
+        return found
 
 
 def _cells(uids: Sequence[Any]) -> str:

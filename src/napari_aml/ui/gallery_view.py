@@ -129,7 +129,10 @@ class GalleryView(QAbstractScrollArea):
     def _on_reordered(self) -> None:
         self._lay_out()
         if self._keep is not None and (row := self.model.row_of(self._keep[0])) is not None:
-            self.verticalScrollBar().setValue(self._layout.corner(row)[1] - self._keep[1])
+            value = self._layout.corner(row)[1] - self._keep[1]
+            # A heading just above the screen comes along.
+            top = self._layout.tops[self._layout.group_of(row)]
+            self.verticalScrollBar().setValue(int(top) if 0 < value - top <= HEADER else value)
         self._keep, self._hovered = None, None
         self.viewport().update()
 

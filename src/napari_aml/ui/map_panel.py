@@ -108,6 +108,7 @@ class MapPanel(QWidget):
         self.listening.connect(state.events.others, self._on_analysis)
         self.listening.connect(state.rows_changed, self._on_rows)
         self.listening.connect(state.events.selection, self._on_selection)
+        self.listening.connect(state.events.selected, lambda _: self._on_selection(state.selection))
 
     def close_panel(self) -> None:
         """Stop jobs and stop listening."""

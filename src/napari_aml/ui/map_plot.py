@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QPointF, Qt, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 #: A click finds a point at most so far away, pixels.
 REACH = 8
@@ -80,14 +81,17 @@ class MapPlot(QWidget):
         self._line = pg.PlotCurveItem(pen=pg.mkPen(_CURRENT, width=1.5))
         self._line.setZValue(30)
         self.box.addItem(self._line, ignoreBounds=True)
-        self.legend = pg.LegendItem(offset=(4, 4), labelTextSize="8pt", verSpacing=-6, brush=(20, 22, 28, 150))
-        self.legend.setParentItem(self.box)
+        self.legend = QLabel()
+        self.legend.setWordWrap(True)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.box.drawn.connect(lambda corners: self._line.setData(*corners.T) if len(corners) else self._line.clear())
         self.box.lassoed.connect(self.lassoed)
         self.view.scene().sigMouseClicked.connect(self._on_clicked)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.view)
+        layout.setSpacing(1)
+        layout.addWidget(self.view, 1)
+        layout.addWidget(self.legend)
 
     def _marks(self, colour: str, size: int, width: float) -> Any:
         item = pg.ScatterPlotItem(size=size, pen=pg.mkPen(colour, width=width), brush=None, pxMode=True)
@@ -105,7 +109,8 @@ class MapPlot(QWidget):
         """Show points (n, 2) in groups (name, colour, indices), the last on top; `fit` brings all into view."""
         self._points = np.asarray(points, np.float32)
         size = 7 if len(points) <= 2000 else 4 if len(points) <= 20_000 else 2
-        self.legend.clear()
+        words = [f'<span style="color:{colour}">⬤</span>&nbsp;{html.escape(name)}' for name, colour, _ in groups]
+        self.legend.setText("<small>" + " &nbsp; ".join(words) + "</small>")
         for name in list(self._groups.keys() - {name for name, _, _ in groups}):
             self.view.removeItem(self._groups.pop(name))
         for z, (name, colour, rows) in enumerate(groups):
@@ -117,9 +122,8 @@ class MapPlot(QWidget):
                 x=self._points[rows, 0], y=self._points[rows, 1], size=size, pen=None, brush=pg.mkBrush(colour)
             )
             item.setZValue(z)
-            self.legend.addItem(pg.ScatterPlotItem(size=8, pen=None, brush=pg.mkBrush(colour)), name)
         if fit and len(points):
-            low, high = self._points.min(0), self._points.max(0)
+            low, high = self._points.min(0).tolist(), self._points.max(0).tolist()
             self.box.setRange(xRange=(low[0], high[0]), yRange=(low[1], high[1]), padding=0.06)
 
     def setChosen(self, rows: np.ndarray, current: int | None) -> None:

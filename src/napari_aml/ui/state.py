@@ -273,10 +273,16 @@ class ReviewState:
         if current not in chosen:
             rows = sorted((row, uid) for uid in chosen if (row := self.row(uid)) is not None)
             current = rows[0][1] if rows else None
+        before = self.selection, self.selected
+        with self.events.selection.blocked(), self.events.selected.blocked():
+            self.selection, self.selected = chosen, current
+        # Whoever listens to the one finds the other as it is by now.
         self._selecting = True
         try:
-            # First the many, then the one: who listens to `selected` finds the selection as it will be.
-            self.selection, self.selected = chosen, current
+            if chosen != before[0]:
+                self.events.selection.emit(chosen, before[0])
+            if current != before[1]:
+                self.events.selected.emit(current, before[1])
         finally:
             self._selecting = False
 

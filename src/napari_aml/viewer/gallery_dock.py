@@ -57,9 +57,9 @@ class GalleryDock(QWidget):
             QTimer.singleShot(0, self._place)
 
     def _place(self) -> None:
-        move_dock(self, "bottom", HEIGHT)
+        move_dock(self, HEIGHT)
         self.panel.show()
-        move_dock(self, "bottom", HEIGHT)
+        move_dock(self, HEIGHT)
 
     def _show_alike(self, uid: str) -> None:
         """Let the map find cells like one; it is opened where it is not open yet."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_aml.ui.map_panel import MapPanel
 from napari_aml.ui.shortcuts import KeyBindings, shared_keys
 from napari_aml.viewer.deciding_keys import cell_actions
+from napari_aml.viewer.private import stack_dock
 from napari_aml.viewer.sessions import review_of
 
 if TYPE_CHECKING:
@@ -38,6 +40,14 @@ class MapDock(QWidget):
         KeyBindings(self, shared_keys(), actions)
         # A dock that napari closes is destroyed without a close event.
         self.destroyed.connect(self.panel.listening.release)
+        self._placed = False
+
+    def showEvent(self, event: Any) -> None:
+        """Become a tab on the review the first time: two docks above each other do not fit a small screen."""
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, lambda: stack_dock(self, self.review))
 
     def closeEvent(self, event: Any) -> None:
         """Stop jobs and let go of the state."""

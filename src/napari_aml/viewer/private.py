@@ -68,29 +68,21 @@ def painted_box(item: Any) -> Box | None:
     return tuple(int(v) for v in (*a[:, :2].min(0), *a[:, 2:].max(0)))  # type: ignore[return-value]
 
 
-def move_dock(widget: Any, area: str, size: int) -> None:
-    """Move the dock that holds a widget to the ``bottom`` or ``right`` of napari's window, `size` pixels high or wide.
+def move_dock(widget: Any, size: int) -> None:
+    """Move the dock that holds a widget to the bottom of napari's window, `size` pixels high.
 
     napari adds a plugin's widget where it likes (napari/_qt/qt_main_window.py, ``add_plugin_dock_widget``); the dock
     and the window are ordinary Qt ones.
     """
     from qtpy.QtCore import Qt
-    from qtpy.QtWidgets import QDockWidget, QMainWindow
 
-    dock = widget.parent()
-    while dock is not None and not isinstance(dock, QDockWidget):
-        dock = dock.parent()
-    window = None if dock is None else dock.parent()
-    if not isinstance(window, QMainWindow) or dock.isFloating():
+    dock, window = _dock_of(widget)
+    if window is None or dock.isFloating():
         return
-    where, way = {
-        "bottom": (Qt.DockWidgetArea.BottomDockWidgetArea, Qt.Orientation.Vertical),
-        "right": (Qt.DockWidgetArea.RightDockWidgetArea, Qt.Orientation.Horizontal),
-    }[area]
-    if window.dockWidgetArea(dock) != where:
-        window.addDockWidget(where, dock)
+    if window.dockWidgetArea(dock) != Qt.DockWidgetArea.BottomDockWidgetArea:
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
         dock.show()
-    window.resizeDocks([dock], [size], way)
+    window.resizeDocks([dock], [size], Qt.Orientation.Vertical)
 
 
 def stack_dock(widget: Any, upon: Any) -> None:
@@ -98,18 +90,20 @@ def stack_dock(widget: Any, upon: Any) -> None:
 
     Below each other neither would have room on a laptop.
     """
+    (dock, window), (other, others_window) = _dock_of(widget), _dock_of(upon)
+    if window is None or others_window is not window or dock.isFloating() or other.isFloating():
+        return
+    if dock not in window.tabifiedDockWidgets(other):
+        window.tabifyDockWidget(other, dock)
+        dock.raise_()
+
+
+def _dock_of(widget: Any) -> tuple[Any, Any]:
+    """Return the dock that holds a widget and its window, (None, None) where it is in none."""
     from qtpy.QtWidgets import QDockWidget, QMainWindow
 
-    def dock_of(inside: Any) -> Any:
-        while inside is not None and not isinstance(inside, QDockWidget):
-            inside = inside.parent()
-        return inside
-
-    dock, other = dock_of(widget), dock_of(upon)
+    dock = widget.parent()
+    while dock is not None and not isinstance(dock, QDockWidget):
+        dock = dock.parent()
     window = None if dock is None else dock.parent()
-    if other is None or not isinstance(window, QMainWindow) or other.parent() is not window:
-        return
-    if dock.isFloating() or other.isFloating() or dock in window.tabifiedDockWidgets(other):
-        return
-    window.tabifyDockWidget(other, dock)
-    dock.raise_()
+    return (dock, window) if isinstance(window, QMainWindow) else (None, None)
