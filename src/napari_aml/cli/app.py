@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from napari_aml import RESEARCH_USE, __version__
-from napari_aml.cli import adapting, patients, trust
+from napari_aml.cli import adapting, explain_test, patients, trust
 from napari_aml.cli import datasets as dataset_commands
 from napari_aml.cli import expression_models as expression_commands
 from napari_aml.cli import linked_sample as linked
@@ -205,6 +205,7 @@ app.command("train-patient")(patients.train_patient)
 app.command("predict-patient")(patients.predict_patient)
 app.command()(adapting.adapt)
 app.command()(trust.trust)
+app.command("explain-test")(explain_test.explain_test)
 
 
 app.command("import")(dataset_commands.import_)
