@@ -128,6 +128,19 @@ class ReviewController(QObject):
             self._results[id(self.bridge.image)] = (self.bridge.image, self.state.analysis)
         self._tell_others()
 
+    def remember(self, image: Image, analysis: Analysis) -> None:
+        """Take what is known of a picture layer; it is shown when the layer is chosen."""
+        self._results[id(image)] = (image, analysis)
+        self._tell_others()
+
+    def show_result(self, image: Image, analysis: Analysis) -> None:
+        """Take what is known of a picture layer in place of what was, and show it where the layer is chosen."""
+        if image is self.bridge.image:
+            self.editor.undo_stack.clear()
+            self._take(analysis)
+        else:
+            self.remember(image, analysis)
+
     def forget(self, image: Image) -> None:
         """Drop what was found in a picture layer that is gone."""
         self._results.pop(id(image), None)

@@ -61,6 +61,50 @@ def read_results(path: str) -> Layers:
     return layers or NOTHING
 
 
+def get_project_reader(path: str | list[str]) -> Reader | None:
+    """Return the reader of a project folder, or None for anything else."""
+    from napari_aml.review.project import SUFFIX, is_project
+
+    if isinstance(path, list) or not (is_project(path) or (Path(path).suffix == SUFFIX and Path(path).is_dir())):
+        return None
+    return read_project
+
+
+def read_project(path: str) -> Layers:
+    """Open a project in the review dock of the current viewer; without a window, return its pictures as layers."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is None or getattr(viewer, "window", None) is None:
+        return _project_layers(path)
+    from qtpy.QtCore import QTimer
+
+    from napari_aml.viewer.sessions import review_of
+
+    dock = review_of(viewer)
+    dock.tabs.setCurrentWidget(dock.tabs.widget(dock.tabs.count() - 1))
+    # napari is in the middle of opening: it must be done before layers are added.
+    QTimer.singleShot(0, lambda: dock.project._try(dock.project.open, path))
+    return NOTHING
+
+
+def _project_layers(path: str) -> Layers:
+    from napari_aml.review.project import Project
+    from napari_aml.viewer.picture_layers import slide_layer
+
+    layers: Layers = []
+    try:
+        with Project.open(path, read_only=True) as project:
+            for entry in project.slides():
+                try:
+                    layers.append(slide_layer(project.open_slide(entry.slide_id)))
+                except AmlError as error:
+                    _notify(error)
+    except AmlError as error:
+        _notify(error)
+    return layers or NOTHING
+
+
 def _notify(error: AmlError) -> None:
     from napari.utils.notifications import show_error
 

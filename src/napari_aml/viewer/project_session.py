@@ -1,0 +1,324 @@
+"""ProjectSession: the project that is open in a review dock: made, opened, filled, saved by itself, closed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+from napari_aml.errors import AmlError, InputError
+from napari_aml.progress import Progress, Steps
+from napari_aml.review.decisions import Decision, MemoryStore
+from napari_aml.ui.listening import Listening
+from napari_aml.ui.project_page import ProjectPage, SlideLine
+from napari_aml.ui.state import DEFAULT_READER
+from napari_aml.viewer.picture_layers import slide_layer
+from napari_aml.viewer.private import unwrap
+from napari_aml.viewer.project_opening import Opened, OpenedSlide, opening_steps
+from napari_aml.viewer.project_readers import ProjectReaders
+from napari_aml.viewer.project_saving import ProjectSaving
+from napari_aml.viewer.project_views import capture, restore, slide_id_of
+
+if TYPE_CHECKING:
+    from napari_aml.review.project import Added, Project
+    from napari_aml.slides import Slide
+    from napari_aml.viewer.dock import SmearReviewWidget
+
+
+class ProjectSession(QObject):
+    """What the page "Project" does.
+
+    Parameters
+    ----------
+    dock
+        The review dock; its state's record of decisions is the project while one is open.
+
+    Attributes
+    ----------
+    project
+        The open project, or None.
+    page
+        The page.
+    """
+
+    def __init__(self, dock: SmearReviewWidget) -> None:
+        super().__init__(dock)
+        self.dock, self.state, self.controller = dock, dock.state, dock.controller
+        self.project: Project | None = None
+        self.page = ProjectPage()
+        self._listening = Listening()
+        self.saving = ProjectSaving(self)
+        self.readers = ProjectReaders(self)
+        page = self.page
+        page.createRequested.connect(lambda path: self._try(self.create, path))
+        page.openRequested.connect(lambda path: self._try(self.open, path))
+        page.closeRequested.connect(self.close)
+        page.addRequested.connect(lambda: self._try(self.add_picture))
+        page.slideChosen.connect(lambda slide_id: self._try(self.show_slide, slide_id))
+        page.searchRequested.connect(lambda path: self._try(self.search, path))
+        page.readerChanged.connect(lambda alias: self._try(self.set_reader, alias))
+        page.blindedChanged.connect(lambda on: self._try(self.set_blinded, on))
+        page.setReaders([], self.state.reader)
+        self._listening.connect(self.state.events.blinded, self._on_blinded)
+        self.controller.finished.connect(self._on_analysed)
+
+    # ---- a project comes and goes --------------------------------------------------------------------------
+
+    def create(self, path: str | Path) -> None:
+        """Make a project; an analysed picture under review goes into it at once, with what was decided on it.
+
+        Raises
+        ------
+        AmlError
+            When the place is taken or cannot be written.
+        """
+        from napari_aml.review.project import Project
+
+        self._take(Project.create(path, reader=self.state.reader))
+        if self.state.analysis is not None and not self.controller.busy:
+            self.add_picture()
+
+    def open(self, path: str | Path) -> None:
+        """Open a project, in the background, and show what its reader last looked at."""
+        reader = "" if self.state.reader == DEFAULT_READER else self.state.reader
+        job = self.dock.job_bar.run(lambda: opening_steps(path, reader), "Opening the project")
+        job.returned.connect(self._on_opened)
+
+    def close(self) -> None:
+        """Close the project; layers and cells stay on the screen."""
+        project = self.project
+        if project is None:
+            return
+        self.saving.stop()
+        self.project = None
+        self.state.store = MemoryStore()
+        project.close()
+        self.page.setProject(None, "")
+
+    def shut_down(self) -> None:
+        """Close the project and stop listening; safe to call twice."""
+        self.close()
+        self._listening.release()
+
+    def _on_opened(self, opened: Opened) -> None:
+        try:
+            self._take(opened.project)
+        except AmlError as error:
+            opened.project.close()
+            self.dock.show_error(error)
+            return
+        self.page.setBlinded(self.state.blinded)
+        for slide in opened.slides:
+            self._show(slide)
+        shown = opened.session.get("shown")
+        for layer in map(unwrap, self.dock.viewer.layers):
+            if shown is not None and slide_id_of(layer) == shown:
+                self.dock.choose_picture(layer)
+        restore(self.dock, opened.session)
+        self.refresh()
+        for error in opened.errors:
+            self.dock.show_error(error)
+        self.saving.start()
+
+    def _take(self, project: Project) -> None:
+        """Let a project be the record of decisions."""
+        self.close()
+        reader = project.reader or project.session.last_reader() or self.state.reader
+        project.still_here(reader)
+        self.project = project
+        with self.state.events.store.blocked():
+            self.state.store = project
+        if reader != self.state.reader:
+            self.state.reader = reader
+        else:
+            self.state.read_store()
+        self.controller.editor.undo_stack.clear()
+        self.state.blinded = project.setting("blinded") == "1"
+        self.refresh()
+        self.saving.start()
+
+    def refresh(self) -> None:
+        """Bring the page up to date."""
+        project = self.project
+        if project is None:
+            return
+        self.page.setProject(project.name, str(project.folder), self._notes(project), project.read_only)
+        self.page.setReaders(project.readers, self.state.reader)
+        self.list_slides()
+        self.readers.compare(quietly=True)
+
+    def list_slides(self) -> None:
+        """List the slides anew."""
+        project = self.project
+        if project is None:
+            return
+        there = {slide_id_of(unwrap(layer)) for layer in self.dock.viewer.layers}
+        newest = {run.slide_id: run.n_cells for run in project.runs}
+        self.page.setSlides([
+            SlideLine(e.slide_id, e.name, newest.get(e.slide_id), str(project.locate(e.slide_id)), e.slide_id in there)
+            for e in project.slides()
+        ])  # fmt: skip
+
+    def _notes(self, project: Project) -> list[str]:
+        notes = [n for n in project.notes if "open elsewhere" not in n]
+        if others := project.others():
+            notes.append(f"Also open elsewhere: {'; '.join(map(str, others))}. Decisions of both are kept.")
+        return notes
+
+    # ---- slides --------------------------------------------------------------------------------------------
+
+    def add_picture(self) -> None:
+        """Add the picture under review with its cells, and with what was decided on it before.
+
+        Raises
+        ------
+        InputError
+            No project, no picture, or a job is running.
+        """
+        project, image = self._open_project(), self.dock.picture()
+        if self.controller.busy or self.state.pending:
+            raise InputError("Cells are still being worked on.", "Add the picture again when that is done.")
+        slide, analysis = self.controller.slide(image), self.state.analysis
+        if analysis is not None and unwrap(image) is not self.controller.bridge.image:
+            analysis = None
+        before = self._said_before(project)
+
+        def steps() -> Steps[Added]:
+            yield Progress(0, 0, "Putting the picture into the project")
+            added = project.add_slide(slide, analysis)
+            if added.analysis is not None:
+                mine = set(added.analysis.cells.table["uid"])
+                project.record([d for d in before if d.uid in mine])
+            return added
+
+        job = self.dock.job_bar.run(steps, "Adding the picture")
+        job.returned.connect(lambda added: self._on_added(added, slide, image))
+
+    def _said_before(self, project: Project) -> list[Decision]:
+        """Return what was decided in this window before the project was there."""
+        known = {d.id for d in project.decisions()}
+        return [replace(d, reader=self.state.reader) for d in self.saving.loose if d.id not in known]
+
+    def _on_added(self, added: Added, slide: Slide, image: Any) -> None:
+        current = self.state.analysis
+        if added.analysis is not None and current is not None and current.cells.slide_id == added.slide_id:
+            same = added.analysis.cells.table["uid"].tolist() == current.cells.table["uid"].tolist()
+            if not same:
+                self.controller.show_result(unwrap(image), added.analysis)
+                self.state.pending = frozenset(added.pending)
+                self.controller.follow_up.wake()
+        self.state.read_store()
+        self.refresh()
+        said = "is in the project now" if added.is_new else "was in the project already and is brought up to date"
+        note = "" if slide.path is not None else " It was opened from no file, so it cannot be shown again from here."
+        self.dock.show_message(f"{slide.name} {said}.{note}")
+
+    def show_slide(self, slide_id: str) -> None:
+        """Show a slide of the project, opening its picture where it is not open yet."""
+        project = self._open_project()
+        for layer in map(unwrap, self.dock.viewer.layers):
+            if slide_id_of(layer) == slide_id:
+                self.dock.choose_picture(layer)
+                return
+
+        def steps() -> Steps[OpenedSlide]:
+            yield Progress(0, 0, "Opening the picture")
+            slide = project.open_slide(slide_id)
+            return OpenedSlide(slide, project.analysis(slide_id, slide) if project.has_cells(slide_id) else None)
+
+        job = self.dock.job_bar.run(steps, "Opening the picture")
+        job.returned.connect(self._show)
+        job.returned.connect(lambda _: self.list_slides())
+
+    def _show(self, opened: OpenedSlide) -> None:
+        """Put a slide and what is known of it on the screen."""
+        from napari.layers import Layer
+
+        for layer in map(unwrap, self.dock.viewer.layers):
+            if slide_id_of(layer) == opened.slide.slide_id:
+                if opened.analysis is not None:
+                    self.controller.show_result(layer, opened.analysis)
+                return
+        layer = Layer.create(*slide_layer(opened.slide))
+        if opened.analysis is not None:
+            self.controller.remember(layer, opened.analysis)
+        self.dock.viewer.add_layer(layer)
+
+    def search(self, path: str | Path) -> None:
+        """Look for missing pictures in a folder."""
+        project = self._open_project()
+
+        def steps() -> Steps[int]:
+            yield Progress(0, 0, "Looking for pictures")
+            return len(project.relink(path))
+
+        job = self.dock.job_bar.run(steps, "Looking for pictures")
+        job.returned.connect(lambda n: self.dock.show_message(f"{n} picture{'' if n == 1 else 's'} found."))
+        job.returned.connect(lambda _: self.list_slides())
+
+    def _on_analysed(self) -> None:
+        """A picture of the project was analysed anew: its cells go in, keeping their identity."""
+        analysis = self.state.analysis
+        if self.project is None or self.project.read_only or analysis is None:
+            return
+        if analysis.cells.slide_id in {e.slide_id for e in self.project.slides()}:
+            self._try(self.add_picture)
+
+    # ---- who reads -----------------------------------------------------------------------------------------
+
+    def set_reader(self, alias: str) -> None:
+        """Let another reader sit down."""
+        if self.project is not None and not self.project.read_only:
+            self.project.add_reader(alias)
+            self.project.still_here(alias)
+        self.state.reader = alias
+        self.refresh()
+
+    def set_blinded(self, on: bool) -> None:
+        """Switch blinded reading on or off, for all who open this project."""
+        self.state.blinded = on
+
+    def _on_blinded(self, on: bool) -> None:
+        self.page.setBlinded(on)
+        if self.project is not None and not self.project.read_only:
+            self._try(self.project.set_setting, "blinded", "1" if on else "0")
+            self.readers.compare(quietly=True)
+
+    # ---- small things --------------------------------------------------------------------------------------
+
+    def view(self) -> dict[str, Any]:
+        """Take down what this window shows."""
+        assert self.project is not None
+        return capture(self.dock, {e.slide_id for e in self.project.slides()})
+
+    def _open_project(self) -> Project:
+        if self.project is None:
+            raise InputError("No project is open.", "Make one or open one on the page 'Project'.")
+        return self.project
+
+    def _try(self, action: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            action(*arguments)
+        except AmlError as error:
+            self.dock.show_error(error)
+
+
+def attach_project(dock: SmearReviewWidget) -> ProjectSession:
+    """Give a review dock its page "Project"."""
+    session = ProjectSession(dock)
+    session.saving.holder["listening"] = session._listening
+    dock.destroyed.connect(partial(_let_go, session.saving.holder))
+    return session
+
+
+def _let_go(holder: dict[str, Any], *_: object) -> None:
+    """Close what a destroyed dock leaves: Qt objects are gone by now."""
+    with contextlib.suppress(AmlError):
+        if (project := holder.get("project")) is not None:
+            project.close()
+    holder["listening"].release()
