@@ -90,6 +90,7 @@ def analyse(
     gene_lengths: linked.Lengths = None,
     age: linked.Age = None,
     sex: linked.Sex = None,
+    patient_model: linked.PatientModel = None,
 ) -> None:
     """Segment, classify and explain every nucleated cell; write tables, label images and a report."""
     from napari_aml.classify import load_bundle
@@ -99,7 +100,9 @@ def analyse(
     pictures = _pictures(images)
     check_writable(out)
     bundle = load_bundle(model)
-    patient = linked.linked_sample(expression, sample, expression_model, expression_units, gene_lengths, age, sex)
+    patient = linked.linked_sample(
+        expression, sample, expression_model, expression_units, gene_lengths, age, sex, patient_model
+    )
     failed: list[tuple[Path, AmlError]] = []
     for path, name in zip(pictures, _result_names(pictures), strict=True):
         try:

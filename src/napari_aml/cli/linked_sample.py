@@ -32,6 +32,10 @@ ExpressionUnits = Annotated[
     str | None,
     typer.Option("--expression-units", help="counts, tpm, log2-tpm …; default: found.", rich_help_panel=_PANEL),
 ]
+PatientModel = Annotated[
+    Path | None,
+    typer.Option("--patient-model", help="Patient bundle that calls a subtype from the cells.", rich_help_panel=_PANEL),
+]
 Lengths = Annotated[
     Path | None,
     typer.Option("--gene-lengths", help="Table or GTF with gene lengths, for counts.", rich_help_panel=_PANEL),
@@ -57,6 +61,8 @@ class LinkedSample:
         As in `review.expression_opening.open_expression_steps`.
     age, sex
         Of the person, where given.
+    patient_model
+        Patient bundle that calls a subtype from a picture's cells; without one there is no image call.
 
     Raises
     ------
@@ -67,12 +73,18 @@ class LinkedSample:
     def __init__(
         self, path: Path, sample: str | None, model: str | None = None, units: str | None = None,
         lengths: Path | None = None, age: float | None = None, sex: str | None = None,
+        patient_model: Path | None = None,
     ) -> None:  # fmt: skip
         from napari_aml.review.expression_evidence import gene_evidence_steps
         from napari_aml.review.expression_opening import open_expression_steps
         from napari_aml.review.sides import Person
 
         self.person = Person(age, _sex(sex))
+        self.patient_model = None
+        if patient_model is not None:
+            from napari_aml.patients import load_patient_bundle
+
+            self.patient_model = load_patient_bundle(patient_model)
         self.opened: OpenedExpression = drive(
             path.name, open_expression_steps(path, model=model, units=units, lengths=lengths)
         )
@@ -102,8 +114,12 @@ class LinkedSample:
         """Return what the report of one slide says of the sample."""
         from napari_aml.export.expression_section import report_part
         from napari_aml.pipeline import compare_expression
+        from napari_aml.review.from_models import call_from_pictures
 
-        said = compare_expression(analysis, self.opened, self.sample, person=self.person)
+        image = None
+        if self.patient_model is not None and analysis.predictions is not None and len(analysis.cells):
+            image = call_from_pictures([analysis], self.patient_model)
+        said = compare_expression(analysis, self.opened, self.sample, image=image, person=self.person)
         return report_part(self.opened, self.sample, said, self.evidence, self.person.sex)
 
     def say(self, name: str, part: ExpressionPart) -> None:
@@ -116,7 +132,7 @@ class LinkedSample:
 
 def linked_sample(
     path: Path | None, sample: str | None, model: str | None, units: str | None, lengths: Path | None,
-    age: float | None, sex: str | None,
+    age: float | None, sex: str | None, patient_model: Path | None = None,
 ) -> LinkedSample | None:  # fmt: skip
     """Return the linked sample that options ask for, None where no file was named.
 
@@ -126,9 +142,9 @@ def linked_sample(
         When an option is given that needs ``--expression``.
     """
     if path is not None:
-        return LinkedSample(path, sample, model, units, lengths, age, sex)
+        return LinkedSample(path, sample, model, units, lengths, age, sex, patient_model)
     named = {"--sample": sample, "--expression-model": model, "--expression-units": units, "--gene-lengths": lengths,
-             "--age": age, "--sex": sex}  # fmt: skip
+             "--age": age, "--sex": sex, "--patient-model": patient_model}  # fmt: skip
     given = next((name for name, value in named.items() if value is not None), None)
     if given is not None:
         raise InputError(f"{given} needs an expression file.", "Name it with --expression FILE.")

@@ -83,10 +83,14 @@ def report_part(
     """
 
     def clean(text: str) -> str:
-        """Take out the file's path and name: either may name a patient."""
+        """Take out the file's path and name, and the names of its other samples: each may name a patient."""
         for name in (str(opened.path.absolute()), str(opened.path), opened.path.name):
             text = text.replace(f"'{name}'", "the file").replace(name, "the file")
+        for other in others:
+            text = text.replace(f"'{other}'", "another sample")
         return text
+
+    others = [name for name in opened.samples if name != sample]
 
     withheld = concordance.suppressed or evidence is None
     card = [] if opened.bundle is None else opened.bundle.card_summary().splitlines()

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from napari_aml.errors import InputError
 from napari_aml.review.patient_sample import BAD, FINE, LOOK, NOT_KNOWN, Check
 from napari_aml.review.sides import ExpressionCall, ImageCall
 
 if TYPE_CHECKING:
+    from napari_aml.analysis import Analysis
     from napari_aml.expression.bundle import ExpressionBundle
     from napari_aml.expression.predict import SubtypeCall
     from napari_aml.expression.quality import SampleQuality
@@ -57,6 +59,38 @@ def image_side(call: PatientCall, bundle: PatientBundle) -> ImageCall:
         passed=len(call.uids) >= LEAST_CELLS and not bundle.simulated, reasons=tuple(call.warnings),
         calibrated=True, trained=training_shares(call.subtypes, bundle.card), age_scope=_ages(bundle.card),
     )  # fmt: skip
+
+
+def call_from_pictures(analyses: Sequence[Analysis], bundle: PatientBundle, patient: str = "patient") -> ImageCall:
+    """Ask a patient model for the subtype that the cells of a patient's slides resemble.
+
+    Parameters
+    ----------
+    analyses
+        The patient's slides, classified by the image model that the patient model was trained on.
+    bundle
+        The patient model.
+    patient
+        Pseudonym.
+
+    Raises
+    ------
+    InputError
+        When there are no classified cells.
+    BundleError
+        When the cells were classified by another image model.
+    """
+    from napari_aml.classify import Predictions
+    from napari_aml.patients import Bag, call_patient
+
+    said = [a.predictions for a in analyses if a.predictions is not None and len(a.cells)]
+    if not said:
+        raise InputError("There are no classified cells to call a subtype from.", "Analyse the patient's slides first.")
+    if len({p.bundle_id for p in said}) > 1:
+        raise InputError("The slides were classified by different models.", "Classify them with one model.")
+    uids = [uid for a in analyses if a.predictions is not None for uid in a.cells.table["uid"].astype(str)]
+    bag = Bag.of(patient, Predictions.concatenate(said), uids)
+    return image_side(call_patient(bag, bundle, said[0].bundle_id), bundle)
 
 
 def training_shares(classes: Sequence[str], card: Mapping[str, Any]) -> tuple[float, ...]:

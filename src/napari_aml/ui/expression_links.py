@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -55,6 +56,7 @@ class SlideLinks(QWidget):
     unlinkRequested = Signal(tuple)
     personChanged = Signal()
     slidesTicked = Signal(tuple)
+    modelChosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -76,11 +78,14 @@ class SlideLinks(QWidget):
         for title, value in (("not given", None), ("female", "female"), ("male", "male")):
             self.sex.addItem(title, value)
         self.sex.setToolTip("Declared sex; compared with what XIST says in the sample.")
+        self.model_button = QPushButton("Patient model …")
+        self.model_button.setToolTip("A patient bundle calls a subtype from the cells of the ticked slides.")
         self.note = wrapped()
         self._build()
         self.list.itemChanged.connect(lambda _: self._on_tick())
         self.link_button.clicked.connect(lambda: self.linkRequested.emit(self.ticked()))
         self.unlink_button.clicked.connect(lambda: self.unlinkRequested.emit(self.ticked()))
+        self.model_button.clicked.connect(self._on_model)
         self.age.valueChanged.connect(lambda _: self.personChanged.emit())
         self.sex.currentIndexChanged.connect(lambda _: self.personChanged.emit())
         self._on_tick()
@@ -94,6 +99,7 @@ class SlideLinks(QWidget):
         person.addWidget(self.sex, 1)
         form = QFormLayout()
         form.addRow("Age", person)
+        form.addRow("Pictures", self.model_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -162,6 +168,11 @@ class SlideLinks(QWidget):
         """Whether a job runs."""
         self._busy = busy
         self._enable()
+
+    def _on_model(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of a patient bundle")
+        if folder:
+            self.modelChosen.emit(folder)
 
     def _on_tick(self) -> None:
         self._enable()

@@ -23,6 +23,8 @@ from napari_aml.ui.latest import Latest
 
 if TYPE_CHECKING:
     from napari_aml.export.expression_section import ExpressionPart
+    from napari_aml.patients.bundle import PatientBundle
+    from napari_aml.progress import Steps
     from napari_aml.review.patient_sample import GeneEvidence, OpenedExpression, SamplePlaces
     from napari_aml.viewer.expression_slides import SlideSource
 
@@ -63,19 +65,22 @@ class ExpressionController(QObject):
         self.sample: str | None = None
         self.person = Person()
         self.ticked: tuple[str, ...] = ()
+        self.patient_model: PatientBundle | None = None
         self.image_call: ImageCall | None = None
+        self._image_key: object = None
         self.comparison: Concordance | None = None
         self.evidence: GeneEvidence | None = None
         self.link_states: dict[str, LinkState] = {}
         self._explain = Latest(self.explainFailed.emit, self)
         self._map = Latest(self.mapFailed.emit, self)
         self._check = Latest(self.failed.emit, self)
+        self._image = Latest(self.failed.emit, self)
         bar.failed.connect(self.failed)
 
     def close(self) -> None:
         """Stop all jobs."""
         self.bar.cancel()
-        for jobs in (self._explain, self._map, self._check):
+        for jobs in (self._explain, self._map, self._check, self._image):
             jobs.cancel()
 
     @property
@@ -169,7 +174,7 @@ class ExpressionController(QObject):
         """Say which slides belong to the chosen sample's patient."""
         if tuple(slide_ids) != self.ticked:
             self.ticked = tuple(slide_ids)
-            self.compare()
+            self.look_at_pictures()
 
     def say_person(self, person: Person) -> None:
         """Say what is known of the person; it is kept with the links that are there."""
@@ -249,6 +254,31 @@ class ExpressionController(QObject):
         said = self.comparison
         return " ".join(r.text for r in said.reasons) if said is not None and said.suppressed else ""
 
+    def use_patient_model(self, folder: str | Path) -> None:
+        """Choose the model that calls a subtype from the cells of the ticked slides."""
+        from napari_aml.patients import load_patient_bundle
+
+        self.patient_model = load_patient_bundle(folder)
+        self.told.emit(f"Pictures are called by {self.patient_model.bundle_id}.")
+        self.look_at_pictures()
+
+    def look_at_pictures(self) -> None:
+        """Count the ticked slides anew; with a patient model their subtype is called behind the window."""
+        from napari_aml.review.from_models import call_from_pictures
+
+        model, analyses = self.patient_model, self.slides.analysed(self.ticked)
+        key = None if model is None or not analyses else (model.bundle_id, *(id(a.predictions) for a in analyses))
+        if key != self._image_key:
+            self._image_key, self.image_call = key, None
+            self._image.cancel()
+            if key is not None:
+                self._image.run(lambda: _quick(lambda: call_from_pictures(analyses, model)), self._take_image)
+        self.compare()
+
+    def _take_image(self, call: ImageCall) -> None:
+        self.image_call = call
+        self.compare()
+
     def compare(self) -> None:
         """Hold the chosen sample against the ticked slides."""
         before = self.withheld
@@ -278,3 +308,9 @@ class ExpressionController(QObject):
             action()
         except AmlError as error:
             self.failed.emit(error)
+
+
+def _quick(make: Callable[[], Any]) -> Steps[Any]:
+    """Turn one call into a job."""
+    yield from ()
+    return make()

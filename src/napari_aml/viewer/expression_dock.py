@@ -150,7 +150,8 @@ class ExpressionWidget(QWidget):
         control.linksChanged.connect(self._on_slides)
         control.compared.connect(self.card.setValue)
         self.slides.changed.connect(self._on_slides)
-        self.slides.counted.connect(control.compare)
+        self.slides.counted.connect(control.look_at_pictures)
+        self.links.modelChosen.connect(lambda folder: self._try(control.use_patient_model, folder))
         self.job_bar.busyChanged.connect(self._on_busy)
 
     def closeEvent(self, event: Any) -> None:

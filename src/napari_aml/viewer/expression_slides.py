@@ -146,6 +146,16 @@ class SlideSource(QObject):
                 counts.append((analysis.slide.slide_id, self._count(analysis)))
         return morphology(counts) if counts else None
 
+    def analysed(self, slide_ids: Sequence[str]) -> list[Analysis]:
+        """Return the classified analyses of slides; a slide whose cells are still being classified is left out."""
+        review = find_review(self._viewer)
+        pending = review is not None and bool(review.state.pending)
+        shown = review.state.analysis if review is not None else None
+        return [
+            a for a in self._analyses()
+            if a.slide.slide_id in slide_ids and a.predictions is not None and not (pending and a is shown)
+        ]  # fmt: skip
+
     def _count(self, analysis: Analysis) -> Any:
         review = find_review(self._viewer)
         classes = analysis.predictions.codes
