@@ -31,8 +31,10 @@ from napari_aml.viewer import words
 from napari_aml.viewer.controller import ReviewController
 from napari_aml.viewer.deciding_keys import cell_actions
 from napari_aml.viewer.keys import CellKeys
+from napari_aml.viewer.outcome import attach_outcome
 from napari_aml.viewer.pages import evidence_lut, page, scrolled
 from napari_aml.viewer.private import unwrap
+from napari_aml.viewer.project_session import attach_project
 from napari_aml.viewer.regions import RegionTool
 from napari_aml.viewer.sessions import forget_review, register_review
 
@@ -69,6 +71,7 @@ class SmearReviewWidget(QWidget):
         self.models = ModelPanel()
         self.regions = RegionTool(self.controller, self)
         self._build()
+        self._count = attach_outcome(self)
         self._live = QTimer(self, singleShot=True, interval=_LIVE_MS)
         self._live.timeout.connect(self._count)
         self._keys = CellKeys(shared_keys(), cell_actions(self.controller))
@@ -91,12 +94,14 @@ class SmearReviewWidget(QWidget):
         self.save_button.setToolTip("Label images, tables, heatmap, overlay, differential, provenance and a report.")
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(scrolled(self._analyse_page()), "Analyse")
+        self.tabs.addTab(scrolled(page(self.form, self.save_button)), "Analyse")
         self.tabs.addTab(scrolled(self.inspector), "Cells")
         self.tabs.addTab(scrolled(page(self.heatmap_form)), "Heatmap")
         self.tabs.addTab(self.differential, "Differential")
         self.differential.layout().addWidget(self.regions.bar)
         self.tabs.addTab(self.models, "Model")
+        self.project = attach_project(self)
+        self.tabs.addTab(scrolled(self.project.page), "Project")
         self.tabs.setUsesScrollButtons(True)
         footer = QLabel(RESEARCH_USE)
         footer.setWordWrap(True)
@@ -108,9 +113,6 @@ class SmearReviewWidget(QWidget):
         layout.addWidget(self.job_bar)
         layout.addWidget(self.status)
         layout.addWidget(footer)
-
-    def _analyse_page(self) -> QWidget:
-        return page(self.form, self.save_button)
 
     # ---- wiring --------------------------------------------------------------------------------------------
 
@@ -169,6 +171,7 @@ class SmearReviewWidget(QWidget):
         if getattr(self, "_shut", False):
             return
         self._shut = True
+        self.project.shut_down()
         forget_review(self.viewer)
         self._live.stop()
         self._keys.release()
@@ -312,9 +315,6 @@ class SmearReviewWidget(QWidget):
 
         extra = self.controller.follow_up.comparison
         self.inspector.setValue(cell_view(self.state, extra) if self.state.selected else None)
-
-    def _count(self) -> None:
-        self.differential.setValue(*words.count(self.state))
 
     def _enable(self) -> None:
         busy, analysis = self.controller.busy, self.state.analysis
