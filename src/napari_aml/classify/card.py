@@ -115,6 +115,7 @@ def summarise_card(card: dict[str, Any], bundle_id: str) -> str:
             licence = f" ({source['licence']})" if source.get("licence") else ""
             lines.append(f"  trained on {source.get('name', 'unnamed data')}{count}{licence}")
     lines += [f"  {line}" for line in metric_lines(card.get("metrics"))]
+    lines += [f"  {line}" for line in trust_lines(card)]
     for entry, title in (
         ("split_level", "split by"), ("licence", "licence"), ("intended_use", "intended use"), ("limits", "limits"),
     ):  # fmt: skip
@@ -123,6 +124,27 @@ def summarise_card(card: dict[str, Any], bundle_id: str) -> str:
             text = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
             lines.append(f"  {title}: {text}")
     return "\n".join(lines)
+
+
+def trust_lines(card: dict[str, Any]) -> list[str]:
+    """Return what the card says of sets, likeness, adaptation and tested heatmaps, one line each."""
+    lines = []
+    if conformal := card.get("conformal"):
+        few = conformal.get("insufficient") or []
+        lines.append(
+            f"sets: at most {conformal['alpha']:.0%} of each class missed, calibrated on {conformal.get('n', '?')} cells"
+            + (f"; insufficient calibration: {', '.join(few)}" if few else "")
+        )
+    if ood := card.get("ood"):
+        lines.append(f"likeness: {ood['method']}, threshold at {ood.get('passing', 0.95):.0%} of {ood.get('n', '?')} cells")
+    if adapted := card.get("adaptation"):
+        lines.append(
+            f"adapted to {adapted['site']} ({adapted['way']}) with {adapted['cells']} cells, from {adapted['parent']}"
+        )
+    if tested := card.get("explanation_tests"):
+        lines.append(f"heatmaps: tested on {tested['n']} cells; recommended {tested['recommended'] or 'none'}")
+        lines += [f"  {reason}" for reason in tested.get("reasons") or []]
+    return lines
 
 
 def metric_lines(metrics: Any) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, Label, PushButton
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_aml.ui.heatmap_tests import tested_words
 from napari_aml.ui.state import PREDICTED, RUNNER_UP
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -177,12 +178,16 @@ class HeatmapForm(QWidget):
         self.compute_button.clicked.connect(self.computeRequested)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        self.tested = QLabel(wordWrap=True)
+        self._tests: Mapping[str, Any] | None = None
         layout.addWidget(_native(self._which))
+        layout.addWidget(self.tested)
         layout.addWidget(self.compute_button)
         layout.addWidget(_native(self._how))
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         for widget in (self.method, self.target, self.stage):
             widget.changed.connect(lambda _: self.changed.emit())
+        self.changed.connect(self._say_tested)
         self.shown.changed.connect(self.shownChanged.emit)
         self.opacity.changed.connect(self.opacityChanged.emit)
         self.limit.changed.connect(self.limitChanged.emit)
@@ -205,6 +210,14 @@ class HeatmapForm(QWidget):
                 keep = self.target.value
                 self.target.choices = choices
                 self.target.value = keep if keep in choices else PREDICTED
+
+    def setTests(self, entry: Mapping[str, Any] | None) -> None:
+        """Show what a bundle's card says of its heatmaps beside the chosen method."""
+        self._tests = entry
+        self._say_tested()
+
+    def _say_tested(self) -> None:
+        self.tested.setText(tested_words(self._tests, self.method.value, self.stage.value))
 
     def setLimit(self, limit: float) -> None:
         """Show where the colour scale ends."""

@@ -390,6 +390,7 @@ class SmearReviewWidget(QWidget):
 
     def _on_model(self, bundle: Any) -> None:
         self.controller.bundle = bundle
+        self.heatmap_form.setTests(None if bundle is None else bundle.card.get("explanation_tests"))
 
 
 def _let_go(bridge: Any, keys: CellKeys, *_: Any) -> None:
