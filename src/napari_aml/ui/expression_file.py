@@ -118,6 +118,8 @@ class FileForm(QWidget):
 
     def setLengths(self, path: Path | None) -> None:
         """Choose a file with gene lengths."""
+        if path == self._lengths:
+            return
         self._lengths = path
         self.lengths_button.setText("default" if path is None else path.name)
         self.optionsChanged.emit()

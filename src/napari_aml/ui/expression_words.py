@@ -32,14 +32,25 @@ def lights(checks: Sequence[Check]) -> tuple[Light, ...]:
     return tuple(Light(c.name, _LEVELS[c.level], c.text) for c in checks)
 
 
-def sample_rows(opened: OpenedExpression) -> tuple[SampleRow, ...]:
-    """Return the samples of a file for the chooser, in the file's order."""
+def sample_rows(opened: OpenedExpression, withheld: frozenset[str] = frozenset()) -> tuple[SampleRow, ...]:
+    """Return the samples of a file for the chooser, in the file's order.
+
+    Parameters
+    ----------
+    opened
+        The file.
+    withheld
+        Samples whose call must not be shown.
+    """
     rows = []
     for sample in opened.samples:
         call = opened.call(sample)
         levels = {light.level for light in lights(opened.checks(sample))}
         bad = call.called is None or not call.passed
         level = Level.BAD if bad else next((w for w in _WORST if w in levels and w is not Level.UNKNOWN), Level.GOOD)
+        if sample in withheld:
+            rows.append(SampleRow(sample, "withheld", level=Level.BAD))
+            continue
         rows.append(SampleRow(sample, call.called or "no call", call.probability, level))
     return tuple(rows)
 

@@ -64,6 +64,8 @@ class ExpressionController(QObject):
         self.opened: OpenedExpression | None = None
         self.sample: str | None = None
         self.person = Person()
+        self._people: dict[str, Person] = {}  # by sample: another sample is another person
+        self._links_error = ""
         self.ticked: tuple[str, ...] = ()
         self.patient_model: PatientBundle | None = None
         self.image_call: ImageCall | None = None
@@ -119,6 +121,8 @@ class ExpressionController(QObject):
             self.open(self.opened.path, self.sample)
 
     def _take(self, opened: OpenedExpression, sample: str | None = None) -> None:
+        if self.opened is None or opened.sha256 != self.opened.sha256:
+            self._people = {k: v for k, v in self._people.items() if k == sample}
         self.opened, self.sample, self.evidence = opened, None, None
         self.openedChanged.emit()
         if sample is not None and sample not in opened.samples:
@@ -136,9 +140,18 @@ class ExpressionController(QObject):
         if self.opened is None or sample == self.sample or sample not in self.opened.samples:
             return
         self.sample, self.evidence = sample, None
+        self.person = self._people.get(sample) or self._linked_person(sample)
         self.compare()
         self.sampleChanged.emit()
         self.explain()
+
+    def _linked_person(self, sample: str) -> Person:
+        """Return what was kept of the person with a link of a ticked slide to this sample, else nothing."""
+        for slide in self.ticked:
+            link = self.link_of(slide)
+            if link is not None and link.sample == sample and link.sha256 == self.opened.sha256:
+                return Person(link.age, link.sex)
+        return Person()
 
     def explain(self, target: str | None = None) -> None:
         """Compute the gene attributions of the chosen sample for its called class, or for another."""
@@ -179,6 +192,8 @@ class ExpressionController(QObject):
     def say_person(self, person: Person) -> None:
         """Say what is known of the person; it is kept with the links that are there."""
         self.person = person
+        if self.sample is not None:
+            self._people[self.sample] = person
         self._try(self._keep_person)
         self.compare()
         self.sampleChanged.emit()
@@ -212,14 +227,20 @@ class ExpressionController(QObject):
 
     def link_of(self, slide_id: str) -> ExpressionLink | None:
         """Return a slide's link, None without one; a damaged file of links is said once."""
-        found: list[ExpressionLink | None] = []
-        self._try(lambda: found.append(self.links.link_of(slide_id)))
-        return found[0] if found else None
+        try:
+            found = self.links.link_of(slide_id)
+        except AmlError as error:
+            if str(error) != self._links_error:
+                self._links_error = str(error)
+                self.failed.emit(error)
+            return None
+        self._links_error = ""
+        return found
 
     def check_links(self, slide_ids: Sequence[str]) -> None:
         """Check behind the window whether the files of these slides' links are as they were."""
         wanted = [link for s in slide_ids if (link := self.link_of(s)) is not None and s not in self.link_states]
-        if not wanted:
+        if not wanted or self._check.busy:  # the rest is looked at when this check is done
             return
 
         def take(states: list[LinkState]) -> None:
@@ -240,7 +261,7 @@ class ExpressionController(QObject):
                 f"The linked expression file '{Path(link.path).name}' is no longer where it was.",
                 "Put it back, or open it where it is now and link it again.",
             )
-        self.person = Person(link.age, link.sex)
+        self._people[link.sample] = Person(link.age, link.sex)
         if self.opened is not None and str(self.opened.path.absolute()) == link.path:
             self.choose(link.sample)
         else:

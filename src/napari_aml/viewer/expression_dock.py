@@ -64,6 +64,7 @@ class ExpressionWidget(QWidget):
         self._build()
         self._connect()
         self._mapped: Any = None
+        self._hidden: frozenset[str] = frozenset()
         register_expression(napari_viewer, self)
         # A dock that napari closes is destroyed without a close event: it must stop listening all the same.
         self.destroyed.connect(partial(_let_go, napari_viewer, self.slides))
@@ -203,7 +204,8 @@ class ExpressionWidget(QWidget):
     def _on_opened(self) -> None:
         opened = self.controller.opened
         self.form.setPath(opened.path, f"  ·  {opened.format}")
-        self.chooser.setSamples(words.sample_rows(opened))
+        self._hidden = self._withheld_samples()
+        self.chooser.setSamples(words.sample_rows(opened, self._hidden))
         self.target.clear()
         self.target.addItem("the called class", None)
         for name in opened.classes:
@@ -216,13 +218,17 @@ class ExpressionWidget(QWidget):
         if opened is None or sample is None:
             self.call.setValue(None)
             return
+        withheld = self._withheld_samples()
+        if withheld != self._hidden:
+            self._hidden = withheld
+            self.chooser.setSamples(words.sample_rows(opened, withheld))
         self.chooser.setValue(sample)
         self.call.setValue(words.call_view(opened, sample, control.person.sex, control.withheld))
         self.links.setSample(sample)
         self.links.setPerson(control.person)
         self.map.choose(sample)
         if self._mapped is not None:
-            self.map.setValue(words.map_view(opened, self._mapped, self._withheld_samples()))
+            self.map.setValue(words.map_view(opened, self._mapped, withheld))
         if control.evidence is None:
             self._on_explained(None)
 
