@@ -131,12 +131,12 @@ def trust_lines(card: dict[str, Any]) -> list[str]:
     lines = []
     if conformal := card.get("conformal"):
         few = conformal.get("insufficient") or []
-        lines.append(
-            f"sets: at most {conformal['alpha']:.0%} of each class missed, calibrated on {conformal.get('n', '?')} cells"
-            + (f"; insufficient calibration: {', '.join(few)}" if few else "")
-        )
+        words = f"sets: at most {conformal['alpha']:.0%} of each class missed"
+        said = f"; insufficient calibration: {', '.join(few)}" if few else ""
+        lines.append(f"{words}, calibrated on {conformal.get('n', '?')} cells{said}")
     if ood := card.get("ood"):
-        lines.append(f"likeness: {ood['method']}, threshold at {ood.get('passing', 0.95):.0%} of {ood.get('n', '?')} cells")
+        share = f"{ood.get('passing', 0.95):.0%}"
+        lines.append(f"likeness: {ood['method']}, threshold at {share} of {ood.get('n', '?')} cells")
     if adapted := card.get("adaptation"):
         lines.append(
             f"adapted to {adapted['site']} ({adapted['way']}) with {adapted['cells']} cells, from {adapted['parent']}"
