@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_aml.ui.forms import HeatmapForm
-from napari_aml.ui.heatmap_tests import tested_words
+from napari_aml.ui.heatmap_tests import words_of_tests
 
 ENTRY = {
     "n": 60, "recommended": "layercam@2", "reasons": ["a reason"],
@@ -29,4 +29,4 @@ def test_words_follow_the_chosen_method(qtbot):
 
 
 def test_none_recommended_gives_no_advice():
-    assert "Recommended" not in tested_words({**ENTRY, "recommended": None}, "gradcam", 3)
+    assert "Recommended" not in words_of_tests({**ENTRY, "recommended": None}, "gradcam", 3)

@@ -10,7 +10,7 @@ from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSp
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_aml.ui.heatmap_tests import tested_words
+from napari_aml.ui.heatmap_tests import words_of_tests
 from napari_aml.ui.state import PREDICTED, RUNNER_UP
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -217,7 +217,7 @@ class HeatmapForm(QWidget):
         self._say_tested()
 
     def _say_tested(self) -> None:
-        self.tested.setText(tested_words(self._tests, self.method.value, self.stage.value))
+        self.tested.setText(words_of_tests(self._tests, self.method.value, self.stage.value))
 
     def setLimit(self, limit: float) -> None:
         """Show where the colour scale ends."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def tested_words(entry: Mapping[str, Any] | None, method: str, stage: int) -> str:
+def words_of_tests(entry: Mapping[str, Any] | None, method: str, stage: int) -> str:
     """Return what is known of one method at one stage.
 
     Parameters
