@@ -1,4 +1,4 @@
-"""The cells that the review report shows: those that people decided, those in dispute, those the model doubts."""
+"""The cells that the review report shows: decided, in dispute, marked, and those that the model doubts."""
 
 from __future__ import annotations
 
@@ -85,6 +85,10 @@ def _chosen(slide: CuratedSlide, words: Mapping[str, Mapping[str, str]]) -> list
     if disputed:
         left = max(0, len(disputed) - DISPUTED)
         out.append((f"Readers differ ({len(disputed)})", disputed[:DISPUTED], left))
+    shown = {row for _, part, _ in out for row in part}
+    marked = np.flatnonzero((table["tags"].to_numpy(object) != "") | (table["note"].to_numpy(object) != ""))
+    if rows := [row for row in marked.tolist() if row not in shown]:
+        out.append((f"Marked with a tag or a note ({len(marked)})", rows[:DISPUTED], max(0, len(rows) - DISPUTED)))
     if "probability" in table:
         sure = table["probability"].to_numpy(float)
         rows = np.flatnonzero(~said & ~(sure >= SURE))

@@ -182,6 +182,7 @@ class DifferentialView(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setShowGrid(False)
+        self.table.setMinimumHeight(150)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
@@ -206,10 +207,11 @@ class DifferentialView(QWidget):
         """Return the counting rules."""
         return self.rules.value()
 
-    def setDetails(self, table: pd.DataFrame | None, words: str = "") -> None:
-        """Show what takes longer to count, and advice."""
+    def setDetails(self, table: pd.DataFrame | None, words: str = "", more: str = "") -> None:
+        """Show what takes longer to count, and advice; `more` is what the pointer brings up over it."""
         self.model.setDetails(table)
         self.details.setText(words)
+        self.details.setToolTip(more)
         self.details.setVisible(bool(words))
 
     def _show(self, *_: Any) -> None:

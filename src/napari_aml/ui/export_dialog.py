@@ -73,7 +73,6 @@ class ExportDialog(QDialog):
         inside.setVerticalSpacing(2)
         for name, words in formats.items():
             said = QLabel(words)
-            said.setWordWrap(True)
             said.setEnabled(False)
             inside.addRow(self.formats[name], said)
         self.pseudonyms = QCheckBox("Replace the names of readers, patients and slides by pseudonyms")

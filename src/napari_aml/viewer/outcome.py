@@ -57,8 +57,9 @@ class LiveCount(QObject):
         if found is None:
             self.view.setDetails(None)
             return
-        said = [found.sampling(), *found.corrected.sentences(), *advice(found.blasts, settings)]
-        self.view.setDetails(found.side_by_side(), " ".join(said))
+        said = [found.sampling(), *found.corrected.sentences()[:1], *advice(found.blasts, settings)]
+        rest = [*settings.rules(), *found.corrected.sentences()[1:]]
+        self.view.setDetails(found.side_by_side(), " ".join(said), "\n".join(rest))
 
 
 class ExportTool(QObject):

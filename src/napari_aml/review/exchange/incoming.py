@@ -140,6 +140,8 @@ class Builder:
         uids = table["uid"] if "uid" in table else pd.Series([None] * len(table), table.index)
         # A cell of another program has no uid: one made of its number would be taken for that of a cell here.
         table["uid"] = [u if isinstance(u, str) else "" for u in uids]
+        if not {"y0", "x0", "y1", "x1"} <= set(table):
+            return  # a list of known cells: their places are known here, not in the file
         um = self.pixel_size_um or float("nan")
         measured = {}
         if masks is not None and len(masks) and not {"y", "x", "area_um2", "nc_ratio"} <= set(table):
