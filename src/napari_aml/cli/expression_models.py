@@ -185,6 +185,7 @@ def benchmark(
     members: Annotated[int | None, typer.Option("--members", min=1, help="Networks of an ensemble.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Of the networks.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes that share the folds.")] = 1,
     panel: Panel = None,
     most_genes: MostGenes = 15_000,
     label_column: LabelColumn = None,
@@ -208,8 +209,9 @@ def benchmark(
         ),
     )  # fmt: skip
     steps = benchmark_steps(
-        rows, chosen, folds=folds, inner=inner, repeats=repeats, members=members, epochs=epochs, seed=seed
-    )
+        rows, chosen, folds=folds, inner=inner, repeats=repeats, members=members, epochs=epochs, seed=seed,
+        jobs=jobs,
+    )  # fmt: skip
     made = drive("benchmark", steps)
     command = (
         f"napari-aml expression benchmark {data.name} --labels {labels.name} --out {out.name} --folds {folds} "

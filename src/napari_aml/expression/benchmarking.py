@@ -7,14 +7,14 @@ alone; the outer test part is looked at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from napari_aml.errors import InputError
-from napari_aml.expression.training.baselines import BASELINES, fit_baseline
+from napari_aml.expression.training.baselines import BASELINES, Scorer, fit_baseline
 from napari_aml.expression.training.data import TrainingRows
 from napari_aml.expression.training.settings import default_settings
 from napari_aml.progress import Progress, Steps
@@ -30,9 +30,9 @@ from napari_aml.statistics import (
 
 #: Network → the settings that inner folds choose between (changes to the defaults).
 NETWORKS: dict[str, tuple[dict[str, Any], ...]] = {
-    "attention-aml": ({}, {"mixup": 0.4, "power": 1.0}),
-    "gene-attention": ({}, {"model_args": {"programmes": 16}}),
-    "mlp": ({}, {"mixup": 0.4, "power": 1.0}),
+    "attention-aml": ({"power": 0.25}, {"power": 0.5}),
+    "gene-attention": ({"power": 0.25}, {"power": 0.5}),
+    "mlp": ({"power": 0.25}, {"power": 0.5}),
 }
 MODELS = (*NETWORKS, *BASELINES)
 
@@ -114,6 +114,7 @@ def benchmark_steps(
     members: int | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    jobs: int = 1,
 ) -> Steps[Benchmark]:
     """Judge models by repeated stratified nested cross-validation, yielding progress.
 
@@ -129,6 +130,8 @@ def benchmark_steps(
         Of the networks; their defaults when None. Inner folds compare single networks, outer ones train ensembles.
     seed
         Of everything random.
+    jobs
+        Processes that share the outer folds; the answers are the same whatever their number.
 
     Raises
     ------
@@ -141,65 +144,149 @@ def benchmark_steps(
     n, k = rows.x.shape[0], len(rows.classes)
     judged = [Judged(m, np.zeros((repeats, n, k))) for m in models]
     made = Benchmark(rows, judged, folds, inner, repeats, seed)
-    jobs, done = repeats * folds * len(models), 0
+    tasks: list[_Task] = []
     for r in range(repeats):
         outer = grouped_stratified_folds(rows.targets, None, folds, seed + r)
         for f in range(folds):
-            test = outer == f
-            x, t = rows.x[~test], rows.targets[~test]
-            made.plain_silhouette += _silhouette(_standard(x, rows.x[test]), rows.targets[test])
-            for one in judged:
-                yield Progress(done, jobs, f"{one.model}, fold {r * folds + f + 1} of {repeats * folds}")
-                start = time.process_time()
-                judging = _judge(one, x, t, k, rows.x[test], inner, members, epochs, seed + 31 * r + f)
-                while True:
-                    try:
-                        next(judging)
-                    except StopIteration as stop:
-                        one.prob[r, test], embedded = stop.value
-                        break
-                    yield Progress(done, jobs, f"{one.model}, fold {r * folds + f + 1} of {repeats * folds}")
-                one.seconds += time.process_time() - start
-                if embedded is not None:
-                    one.silhouette += _silhouette(embedded, rows.targets[test])
-                done += 1
+            made.plain_silhouette += _silhouette(
+                _standard(rows.x[outer != f], rows.x[outer == f]), rows.targets[outer == f]
+            )
+            for m in range(len(models)):
+                tasks.append(_Task(m, models[m], r, f, outer == f, inner, members, epochs, seed + 31 * r + f))
+    running = _in_processes(tasks, rows, k, jobs) if jobs > 1 else _one_by_one(tasks, rows, k)
+    yield from _collected(running, made, len(tasks))
+    yield Progress(len(tasks), len(tasks), "intervals")
     targets, groups = np.tile(rows.targets, repeats), np.tile(np.arange(n), repeats)
     for one in judged:
-        yield Progress(jobs, jobs, f"intervals: {one.model}")
+        yield Progress(len(tasks), len(tasks), f"intervals: {one.model}")
         one.metrics = classification_metrics(
             targets, one.prob.reshape(-1, k), rows.classes, groups=groups if repeats > 1 else None, seed=seed
         )
     return made
 
 
-def _judge(
-    one: Judged, x: np.ndarray, t: np.ndarray, k: int, test: np.ndarray, inner: int, members: int | None,
-    epochs: int | None, seed: int,
-):  # fmt: skip  # a generator of None, returning probabilities of the test rows and their embedding or None
-    options = (NETWORKS | BASELINES)[one.model]
-    fold = grouped_stratified_folds(t, None, inner, seed)
+@dataclass(frozen=True)
+class _Task:
+    """One model on one outer fold."""
+
+    place: int
+    model: str
+    repeat: int
+    fold: int
+    test: np.ndarray
+    inner: int
+    members: int | None
+    epochs: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came of a task."""
+
+    task: _Task
+    prob: np.ndarray
+    chosen: int
+    silhouette: list[float]
+    seconds: float
+
+
+def _collected(running: Iterator[_Answer | str], made: Benchmark, total: int) -> Steps[None]:
+    """Put answers where they belong as they come; a text is a sign of life."""
+    done, text = 0, ""
+    for event in running:
+        if isinstance(event, _Answer):
+            one = made.judged[event.task.place]
+            one.prob[event.task.repeat, event.task.test] = event.prob
+            one.chosen.append(event.chosen)
+            one.silhouette += event.silhouette
+            one.seconds += event.seconds
+            done += 1
+            text = f"{event.task.model} done, fold {event.task.fold + 1}, repeat {event.task.repeat + 1}"
+        else:
+            text = event or text
+        yield Progress(done, total, text)
+
+
+def _one_by_one(tasks: Sequence[_Task], rows: TrainingRows, k: int) -> Iterator[_Answer | str]:
+    for task in tasks:
+        text = f"{task.model}, fold {task.fold + 1}, repeat {task.repeat + 1}"
+        steps = _answer_steps(task, rows.x, rows.targets, k)
+        while True:
+            yield text
+            try:
+                next(steps)
+            except StopIteration as stop:
+                yield stop.value
+                break
+
+
+def _in_processes(tasks: Sequence[_Task], rows: TrainingRows, k: int, jobs: int) -> Iterator[_Answer | str]:
+    import multiprocessing
+    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+
+    # A fresh interpreter each: a forked one would inherit torch's threads in whatever state they are in.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(rows.x, rows.targets, k))
+    try:
+        waiting = {pool.submit(_answer, task) for task in tasks}
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            yield ""
+            for future in done:
+                yield future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+_held: dict[str, Any] = {}
+
+
+def _start(x: np.ndarray, targets: np.ndarray, k: int) -> None:
+    from napari_aml._torch import torch
+
+    torch.set_num_threads(1)
+    _held.update(x=x, targets=targets, k=k)
+
+
+def _answer(task: _Task) -> _Answer:
+    steps = _answer_steps(task, **_held)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+def _answer_steps(task: _Task, x: np.ndarray, targets: np.ndarray, k: int) -> Generator[None, None, _Answer]:
+    """Choose settings and temperature on inner folds, fit on the outer training part, answer the outer test part."""
+    start = time.process_time()
+    test, x, t, answered = x[task.test], x[~task.test], targets[~task.test], targets[task.test]
+    options = (NETWORKS | BASELINES)[task.model]
+    fold = grouped_stratified_folds(t, None, task.inner, task.seed)
     best: tuple[tuple[float, float], int, np.ndarray] | None = None
     for index, option in enumerate(options):
         scores = np.zeros((len(x), k))
-        for f in range(inner):
+        for f in range(task.inner):
             train = fold != f
-            scorer, _ = yield from _fit(one.model, x[train], t[train], k, option, 1, epochs, seed + f)
+            scorer, _ = yield from _fit(task.model, x[train], t[train], k, option, 1, task.epochs, task.seed + f)
             scores[~train] = scorer(x[~train])
-        mcc = float(summaries(confusion(t, scores.argmax(1), k))["mcc"])
+        mcc = round(float(summaries(confusion(t, scores.argmax(1), k))["mcc"]), 6)
         cost = negative_log_likelihood(softmax(scores, fit_temperature(scores, t, prior=1.0)), t)
-        if best is None or (round(mcc, 6), -cost) > best[0]:
-            best = ((round(mcc, 6), -cost), index, scores)
+        if best is None or (mcc, -cost) > best[0]:
+            best = ((mcc, -cost), index, scores)
     assert best is not None
-    one.chosen.append(best[1])
     temperature = fit_temperature(best[2], t, prior=1.0)
-    scorer, embed = yield from _fit(one.model, x, t, k, options[best[1]], members, epochs, seed)
-    return softmax(scorer(test), temperature), None if embed is None else embed(test)
+    scorer, embed = yield from _fit(task.model, x, t, k, options[best[1]], task.members, task.epochs, task.seed)
+    apart = [] if embed is None else _silhouette(embed(test), answered)
+    return _Answer(task, softmax(scorer(test), temperature), best[1], apart, time.process_time() - start)
 
 
 def _fit(
     model: str, x: np.ndarray, t: np.ndarray, k: int, option: dict[str, Any], members: int | None,
     epochs: int | None, seed: int,
-):  # fmt: skip  # a generator of None, returning a scorer and an embedder or None
+) -> Generator[None, None, tuple[Scorer, Scorer | None]]:  # fmt: skip
+    """Fit a model; return what gives its scores, and its last layer where it has one."""
     if model in BASELINES:
         yield
         return fit_baseline(model, x, t, k, option, seed), None

@@ -38,7 +38,8 @@ class SubtypeCall:
     probabilities
         Class → probability, in the model's order; empty where refused.
     conformal_set
-        Classes that cannot be excluded at the model's stated error, likeliest first; None where the model was not
+        Classes that cannot be excluded at the model's stated error, likeliest first, the called one always among
+        them; None where the model was not
         calibrated.
     insufficient
         Classes with too few calibration samples ever to be excluded.
@@ -204,18 +205,16 @@ def _call(
     outside = age is not None and ages is not None and not ages[0] <= age <= ages[1]
     if outside:
         warnings.append(f"Age {age:g} is outside the training samples' range of {ages[0]:g} to {ages[1]:g} years.")
-    held = bundle.conformal.sets(main[None])[0] if bundle.conformal else None
-    if held == ():
-        warnings.append("No class fits at the stated error: the set is empty.")
+    held = bundle.conformal.sets(main[None], with_best=True)[0] if bundle.conformal else None
     return SubtypeCall(
         subtype=codes[best], probability=float(main[best]),
         probabilities={c: float(p) for c, p in zip(codes, main, strict=True)}, conformal_set=held,
-        insufficient=insufficient, status=_status(prepared.status[i], flipped, unlike > threshold, outside, held),
+        insufficient=insufficient, status=_status(prepared.status[i], flipped, unlike > threshold, outside),
         warnings=tuple(warnings), unlike=unlike, unlike_threshold=threshold, **shared,
     )  # fmt: skip
 
 
-def _status(prepared: str, flipped: bool, unlike: bool, outside: bool, held: tuple[str, ...] | None) -> Status:
+def _status(prepared: str, flipped: bool, unlike: bool, outside: bool) -> Status:
     """Return the gravest."""
     if outside:
         return "out of training age range"
@@ -223,4 +222,4 @@ def _status(prepared: str, flipped: bool, unlike: bool, outside: bool, held: tup
         return "unlike training"
     if flipped or prepared == "unstable":
         return "unstable"
-    return "warning" if prepared == "warning" or held == () else "ok"
+    return "warning" if prepared == "warning" else "ok"

@@ -57,9 +57,24 @@ def mosaic_path() -> Path:
     return sample_paths("mosaic")[0]
 
 
+def expression_path() -> Path:
+    """Return the example of an expression file: synthetic samples, drawn from class summaries, nobody's profile."""
+    return folder() / "expression" / "synthetic_expression_tpm.csv"
+
+
 def cells_folder() -> Path:
     """Return the folder of single-cell pictures, one sub-folder a class code."""
     return folder() / "cells"
 
 
-__all__ = ["MOSAIC_UM", "Kind", "cells_folder", "folder", "index", "mosaic_path", "sample_paths", "sources"]
+__all__ = [
+    "MOSAIC_UM",
+    "Kind",
+    "cells_folder",
+    "expression_path",
+    "folder",
+    "index",
+    "mosaic_path",
+    "sample_paths",
+    "sources",
+]

@@ -106,16 +106,28 @@ class ConformalSets:
         need = least_rows(self.alpha)
         return tuple(code for code, n in zip(self.codes, self.counts, strict=True) if n < need)
 
-    def membership(self, prob: np.ndarray) -> np.ndarray:
-        """Return which classes belong to the set of each row, bool (n, k)."""
+    def membership(self, prob: np.ndarray, *, with_best: bool = False) -> np.ndarray:
+        """Return which classes belong to the set of each row, bool (n, k); see `sets`."""
         prob = np.asarray(prob, np.float64)
         # A hair of tolerance: scores come back from JSON and from float32 probabilities.
-        return _scores(prob, self.method) <= np.asarray(self.quantiles) + 1e-9
+        inside = _scores(prob, self.method) <= np.asarray(self.quantiles) + 1e-9
+        if with_best and len(prob):
+            inside[np.arange(len(prob)), prob.argmax(1)] = True
+        return inside
 
-    def sets(self, prob: np.ndarray) -> list[tuple[str, ...]]:
-        """Return the set of each row, likeliest class first; a set can be empty (nothing fits)."""
+    def sets(self, prob: np.ndarray, *, with_best: bool = False) -> list[tuple[str, ...]]:
+        """Return the set of each row, likeliest class first; a set can be empty (nothing fits).
+
+        Parameters
+        ----------
+        prob
+            (n, k) probabilities.
+        with_best
+            Always keep the likeliest class. A set only grows by it, so what is promised still holds; without it, where a
+            class is nearly always read with certainty, a call of 98 % may stand beside an empty set.
+        """
         prob = np.asarray(prob, np.float64)
-        inside = self.membership(prob)
+        inside = self.membership(prob, with_best=with_best)
         order = np.argsort(-prob, axis=1, kind="stable")
         return [
             tuple(self.codes[c] for c in columns if member[c]) for columns, member in zip(order, inside, strict=True)

@@ -7,8 +7,9 @@ expresses it. What a programme reads is the attention-weighted sum of the genes'
 sample's standardised expression (pooling by multi-head attention: Lee et al. 2019, arXiv:1810.00825). The classes see
 these readings and nothing else: a gene that no programme attends to cannot move the call.
 
-Values start at zero and attention starts wide, so training begins as a shrunken linear model and departs from it only
-where that helps; with tens of samples and hundreds of genes everything else over-fits (docs/expression-models.md).
+Attention starts wide, and values start from a strongly shrunken logistic regression on the same training samples:
+training begins near the best linear model and departs from it only where that helps. From random values, with tens of
+samples and hundreds of genes, it over-fits (docs/expression-models.md).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class GeneAttention(nn.Module):
     width
         Of keys and queries.
     reading
-        Numbers that a programme reads.
+        Numbers that a programme reads; 0 is one a class.
     dropout
         Share of genes hidden from all programmes in a training step.
     """
@@ -46,25 +47,45 @@ class GeneAttention(nn.Module):
         *,
         programmes: int = 8,
         width: int = 8,
-        reading: int = 4,
+        reading: int = 0,
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
+        reading = reading or classes
         self.gene_key = nn.Parameter(torch.randn(genes, width))
         self.gene_shift = nn.Parameter(torch.randn(genes, width) * 0.1)
         self.gene_value = nn.Parameter(torch.zeros(genes, reading))
-        self.queries = nn.Parameter(torch.randn(programmes, width))
+        # Half the usual length: attention starts wide, over hundreds of genes.
+        self.queries = nn.Parameter(torch.randn(programmes, width) / 2)
         self.head = nn.Linear(programmes * reading, classes)
         nn.init.normal_(self.head.weight, std=1 / math.sqrt(programmes))
         self.hidden_genes = dropout
 
-    def start(self, z: np.ndarray) -> None:
-        """Take the keys from the co-expression of standardised training samples, (n, genes); needs no labels."""
+    def start(self, z: np.ndarray, linear: np.ndarray, intercept: np.ndarray) -> None:
+        """Take keys from co-expression and values from a linear model.
+
+        Parameters
+        ----------
+        z
+            Standardised training samples, (n, genes); the keys look at no labels.
+        linear, intercept
+            Coefficients (classes, genes) and intercepts (classes,) of a linear model of the same samples.
+        """
         _, spread, loadings = np.linalg.svd(z - z.mean(0), full_matrices=False)
         k = min(self.gene_key.shape[1], len(spread))
         keys = loadings[:k].T * spread[:k]
         with torch.no_grad():
             self.gene_key[:, :k] = torch.from_numpy(keys / max(float(keys.std()), 1e-9)).float()
+            classes, reading = self.head.out_features, self.gene_value.shape[1]
+            if reading < classes:
+                return
+            # With equal attention everywhere this is the linear model itself.
+            self.gene_value[:, :classes] = torch.from_numpy(linear.T * math.sqrt(linear.shape[1])).float()
+            programmes = len(self.queries)
+            head = torch.zeros(classes, programmes, reading)
+            head[:, :, :classes] = torch.eye(classes)[:, None, :] / programmes
+            self.head.weight.copy_(head.flatten(1))
+            self.head.bias.copy_(torch.from_numpy(intercept).float())
 
     def attention(self, x: torch.Tensor) -> torch.Tensor:
         """Return each programme's attention over the genes, (n, programmes, genes); sums to one over the genes.

@@ -16,9 +16,15 @@ _LEAST_SPREAD = 0.3
 
 #: Model → the settings that inner folds choose between.
 BASELINES: dict[str, tuple[dict[str, Any], ...]] = {
-    "logistic regression": ({"C": 0.001}, {"C": 0.01}, {"C": 0.1}),
-    "linear SVM": ({"C": 1e-4}, {"C": 1e-3}, {"C": 1e-2}),
-    "random forest": ({"max_features": "sqrt"}, {"max_features": 0.2}),
+    "logistic regression": (
+        {"C": 0.001, "class_weight": "balanced"}, {"C": 0.01, "class_weight": "balanced"},
+        {"C": 0.1, "class_weight": "balanced"}, {"C": 0.01},
+    ),
+    "linear SVM": (
+        {"C": 1e-4, "class_weight": "balanced"}, {"C": 1e-3, "class_weight": "balanced"},
+        {"C": 1e-2, "class_weight": "balanced"}, {"C": 1e-3},
+    ),
+    "random forest": ({"max_features": "sqrt"}, {"max_features": 0.1}),
     "nearest neighbours": ({"n_neighbors": 1}, {"n_neighbors": 3}, {"n_neighbors": 7}),
 }
 
@@ -64,17 +70,16 @@ def _model(name: str, settings: Mapping[str, Any], seed: int) -> Any:
     if name == "logistic regression":
         from sklearn.linear_model import LogisticRegression
 
-        return LogisticRegression(max_iter=3000, class_weight="balanced", **settings)
+        return LogisticRegression(max_iter=3000, **settings)
     if name == "linear SVM":
         from sklearn.svm import LinearSVC
 
-        return LinearSVC(class_weight="balanced", max_iter=20000, random_state=seed, **settings)
+        return LinearSVC(max_iter=20000, random_state=seed, **settings)
     if name == "random forest":
         from sklearn.ensemble import RandomForestClassifier
 
-        return RandomForestClassifier(
-            300, class_weight="balanced_subsample", random_state=seed, n_jobs=1, **settings
-        )  # fmt: skip
+        options = {"class_weight": "balanced_subsample", "n_jobs": 1, **settings}
+        return RandomForestClassifier(200, random_state=seed, **options)
     from sklearn.neighbors import KNeighborsClassifier
 
     return KNeighborsClassifier(weights="distance", **settings)

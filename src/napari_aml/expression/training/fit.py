@@ -20,6 +20,8 @@ functional = torch.nn.functional
 
 #: Added to each gene's spread: a gene that hardly varies in training is not to shout when it does later.
 LEAST_SPREAD = 0.3
+#: Inverse penalty of the logistic regression that values of gene-attention start from.
+LINEAR_C = 0.01
 _EVERY = 0.2
 
 
@@ -68,8 +70,13 @@ def fit_steps(
         yield Progress(1, 1, "logistic regression")
         return network
     members = []
+    start = None
+    if settings.model == "gene-attention":
+        fitted = _logistic(x, targets, classes, settings.but(decay=LINEAR_C), centre, spread, augmenter)
+        linear = fitted.members[0].linear
+        start = linear.weight.detach().double().numpy(), linear.bias.detach().double().numpy()
     for m in range(settings.members):
-        fitting = _member(augmenter, targets, classes, settings, centre, spread, settings.seed + 1000 * m)
+        fitting = _member(augmenter, targets, classes, settings, centre, spread, settings.seed + 1000 * m, start)
         while True:
             try:
                 done = next(fitting)
@@ -95,13 +102,14 @@ def _member(
     centre: np.ndarray,
     spread: np.ndarray,
     seed: int,
+    start: tuple[np.ndarray, np.ndarray] | None,
 ):  # a generator of epochs done, returning the network
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(settings.model, len(centre), classes, settings.model_args)
-    if hasattr(network, "start"):
-        network.start(np.clip((augmenter.x - centre) / spread, -6, 6))
+    if start is not None:
+        network.start(np.clip((augmenter.x - centre) / spread, -6, 6), *start)
     # Its own generator would not reach dropout; the state is kept per step below instead, so that two jobs in two
     # threads, or a closed one, leave the same network.
     state = torch.Generator().manual_seed(seed).get_state()

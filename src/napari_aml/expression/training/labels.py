@@ -94,10 +94,13 @@ def read_labels(path: str | Path, *, sample_column: str | None = None, label_col
     """
     path = Path(path)
     try:
-        table = pd.read_csv(path, sep=None, engine="python", dtype=str, encoding="utf-8-sig", keep_default_na=False)
+        with open(path, encoding="utf-8-sig") as stream:
+            header = stream.readline()
+        delimiter = max("\t,;", key=header.count)
+        table = pd.read_csv(path, sep=delimiter, dtype=str, encoding="utf-8-sig", keep_default_na=False)
     except FileNotFoundError as error:
         raise InputError(f"There is no table of labels '{path}'.", "Check the path.") from error
-    except (ValueError, OSError, UnicodeError) as error:
+    except (ValueError, OSError) as error:  # pandas' parser errors and wrong encodings are ValueErrors
         reason = f"Cannot read the table of labels '{path}': {error}."
         raise InputError(reason, "Save it as CSV with a header.") from error
     table.columns = [str(c).strip() for c in table.columns]

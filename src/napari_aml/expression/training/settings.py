@@ -85,7 +85,7 @@ class TrainingSettings:
 
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
-    "gene-attention": {},
+    "gene-attention": {"epochs": 10, "rate": 1e-3, "power": 0.25},
     "attention-aml": {"epochs": 20, "rate": 1e-3, "members": 3, "model_args": {"dropout": 0.3}},
     "mlp": {"epochs": 20, "rate": 1e-3, "members": 3, "model_args": {"dropout": 0.3}},
     "logistic": {"members": 1, "decay": 1e-2},

@@ -107,7 +107,7 @@ def train_steps(
         "training_data": [{"name": rows.source, "n": len(rows.samples), "units": rows.units, "classes": rows.counts}],
         "labels": rows.rule or "as in the table of labels", "age_range": None,
         "split_level": "sample; whether two samples are of one patient is not known",
-        "metrics": _metrics(rows, prob, mean, found.conformal.sets(mean), folds, repeats),
+        "metrics": _metrics(rows, prob, mean, found.conformal.sets(mean, with_best=True), folds, repeats),
         "training": {**settings.to_dict(), "folds": folds, "repeats": repeats, "alpha": alpha},
         "notes": list(rows.notes), "made": {"time": now_utc(), "versions": versions()},
         "licence": "not stated", "intended_use": f"{RESEARCH_USE} Says which training class a profile is similar to.",
