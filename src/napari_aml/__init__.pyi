@@ -12,9 +12,9 @@ from .classify import (
 from .errors import AmlError
 from .explain import Heatmaps, classify_and_explain_steps, heatmaps
 from .export import write_results
-from .pipeline import analyse, analyse_steps, resolve_pixel_size
+from .pipeline import analyse, analyse_steps, compare_expression, resolve_pixel_size
 from .progress import Progress, run
-from .review import Project, differential
+from .review import Project, differential, open_expression_steps
 from .slides import PixelSize, Slide, measure_pixel_size, open_slide
 from .taxonomy import CLASSES, CellClass, cell_class
 
@@ -40,6 +40,7 @@ __all__ = [
     "cell_class",
     "classify_and_explain_steps",
     "classify_folder",
+    "compare_expression",
     "crops",
     "differential",
     "find_bundles",
@@ -47,6 +48,7 @@ __all__ = [
     "heatmaps",
     "load_bundle",
     "measure_pixel_size",
+    "open_expression_steps",
     "open_slide",
     "predict",
     "predict_steps",

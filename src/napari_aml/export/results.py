@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 
     from napari_aml.analysis import Analysis
 
-#: Every file of a results folder; cam.tif only where there are heatmaps, differential.csv only with predictions,
-#: expression.json only where a sample was linked.
+#: Every file of a results folder; cam.tif only where there are heatmaps, differential.csv only with predictions.
 RESULT_FILES = (
     "labels.tif", "nuclei.tif", "cells.csv", "cells.parquet", "cam.tif", "overlay.png", "differential.csv",
-    EXPRESSION, PROVENANCE, "report.html",
+    PROVENANCE, "report.html",
 )  # fmt: skip
+#: Those, and what is there only where a sample of expression was linked to the slide.
+_OURS = (*RESULT_FILES, EXPRESSION)
 #: Long side of overlay.png, pixels, for slides that are larger.
 OVERLAY_LONGEST = 4096
 _SCALE = 1000
@@ -94,10 +95,10 @@ def write_results_steps(
 ) -> Steps[Path]:
     """Write all results of one slide, yielding progress; see `write_results`."""
     folder, settings = Path(folder), settings or CountingSettings()
-    check_replaceable(folder, RESULT_FILES)
+    check_replaceable(folder, _OURS)
     yield Progress(0, _SCALE, "Writing the results")
     table = analysis.table()
-    with replacing_folder(folder, RESULT_FILES) as beside:
+    with replacing_folder(folder, _OURS) as beside:
         yield from _share(_rasters(analysis, beside, cam), 0, 500)
         counts = yield from _share(_tables(analysis, table, beside, settings), 500, 550)
         overview = yield from _share(_overlay(analysis, table, beside), 550, 750)

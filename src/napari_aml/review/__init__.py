@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from napari_aml.review.concordance import reconcile
     from napari_aml.review.counted import Count, count_analysis, count_by, count_cells
     from napari_aml.review.counting import CountingSettings, differential, exact_interval, sure_codes
+    from napari_aml.review.expression_opening import open_expression_steps
     from napari_aml.review.project import Project
 
 _LAZY = {
@@ -24,6 +25,7 @@ _LAZY = {
     "Concordance": "comparison",
     "reconcile": "concordance",
     "Project": "project",
+    "open_expression_steps": "expression_opening",
     "BlastSummary": "blasts",
     "blast_summary": "blasts",
     "CountingSettings": "counting",
@@ -34,8 +36,8 @@ _LAZY = {
 
 __all__ = [
     "BlastSummary", "Concordance", "Count", "CountingSettings", "Project", "blast_summary", "compare_counts",
-    "compare_readers", "count_analysis", "count_by", "count_cells", "differential", "exact_interval", "reconcile",
-    "sure_codes",
+    "compare_readers", "count_analysis", "count_by", "count_cells", "differential", "exact_interval",
+    "open_expression_steps", "reconcile", "sure_codes",
 ]  # fmt: skip
 
 
