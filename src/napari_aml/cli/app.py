@@ -184,8 +184,9 @@ def demo(
 def models() -> None:
     """List the model bundles found, with their cards."""
     from napari_aml.classify import find_bundles
+    from napari_aml.expression.bundle import find_expression_bundles
 
-    for bundle in find_bundles():
+    for bundle in [*find_bundles(), *find_expression_bundles()]:
         typer.echo(bundle.card_summary())
         typer.echo("")
 
