@@ -285,7 +285,7 @@ def _slide(section: SlideSection, settings: CountingSettings) -> dict[str, Any]:
     table = count.side_by_side()
     white = table[table["of"] == "leukocytes"]
     sums = white[white["code"].isin(SUMS)]
-    if not (table["code"] == "PMB").any():
+    if not ((table["code"] == "PMB") & (table["count"] > 0)).any():
         sums = sums[sums["code"] != "BLASTS+PMB"]
     classes = white[~white["code"].isin(SUMS)]
     high = [v for v in [*classes["high"], *sums["high"], 10.0] if math.isfinite(v)]
