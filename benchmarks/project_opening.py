@@ -4,7 +4,8 @@ Run: python benchmarks/project_opening.py [--cells 100000] [--decisions 100000]
 
 Prints seconds from `Project.open` to everything that the review needs (cells, masks, predictions, embeddings of 384
 numbers, decisions and one reader's view), in a process that has the package's libraries loaded; and one decision's
-way to the disk beside the disk's own time for one forced write, for that is what it waits for.
+way to the disk beside the disk's own time for one forced write, for that is what it waits for. Processor time is
+printed, too: on a machine that does other work the clock says how busy it is, not how long opening takes.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def make(n: int) -> Analysis:
 
 
 def opened(folder: Path) -> dict[str, float]:
-    clock = time.perf_counter()
+    clock, cpu = time.perf_counter(), time.process_time()
     marks = {}
     with Project.open(folder, "ada") as project:
         marks["record"] = time.perf_counter()
@@ -77,7 +78,7 @@ def opened(folder: Path) -> dict[str, float]:
     out, before = {}, clock
     for name, mark in marks.items():
         out[name], before = round(mark - before, 3), mark
-    return {**out, "in all": round(before - clock, 3)}
+    return {**out, "in all": round(before - clock, 3), "processor time of all": round(time.process_time() - cpu, 3)}
 
 
 def forced_write(folder: Path) -> float:

@@ -245,6 +245,7 @@ class ReviewController(QObject):
     def save(self, folder: str | Path) -> None:
         """Write all results of the shown picture into a folder named after it."""
         from napari_aml.export import write_results_steps
+        from napari_aml.review.final import final_codes
 
         analysis = self.state.analysis
         if analysis is None:
@@ -253,8 +254,10 @@ class ReviewController(QObject):
             raise InputError("Some cells are still being classified.", "Save again when they are done.")
         target = Path(folder) / (re.sub(r"[^\w. -]", "_", analysis.slide.name).strip(". ") or "picture")
         sample = expression_part(self.viewer, analysis.slide.slide_id)
+        words = final_codes(analysis.table(), self.state.store.decisions(), self.state.reader)
+        whole = replace(analysis, final=words.set_index(analysis.cells.table["uid"]))
         self._run(
-            lambda: write_results_steps(replace(analysis), target, expression=sample), "Saving",
+            lambda: write_results_steps(whole, target, expression=sample), "Saving",
             lambda path: self.told.emit(f"Saved to {path}"), analysis,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,14 @@ class Opened:
     errors: list[AmlError] = field(default_factory=list)
 
 
+def read_slide(project: Project, slide_id: str) -> OpenedSlide:
+    """Open a slide and read what is known of it; what people say of it is asked of the record, always anew."""
+    slide = project.open_slide(slide_id)
+    if not project.has_cells(slide_id):
+        return OpenedSlide(slide, None)
+    return OpenedSlide(slide, replace(project.analysis(slide_id, slide), final=None))
+
+
 def opening_steps(path: str | Path, reader: str = "") -> Steps[Opened]:
     """Open a project and read what is to be shown, yielding progress; closed in between, it lets go of the project.
 
@@ -69,9 +77,7 @@ def opening_steps(path: str | Path, reader: str = "") -> Steps[Opened]:
         for number, slide_id in enumerate(wanted):
             yield Progress(number, len(wanted), f"Slide {number + 1} of {len(wanted)}")
             try:
-                slide = project.open_slide(slide_id)
-                known = project.analysis(slide_id, slide) if project.has_cells(slide_id) else None
-                opened.slides.append(OpenedSlide(slide, known))
+                opened.slides.append(read_slide(project, slide_id))
             except AmlError as error:
                 opened.errors.append(error)
         return opened

@@ -19,7 +19,7 @@ from napari_aml.ui.project_page import ProjectPage, SlideLine
 from napari_aml.ui.state import DEFAULT_READER
 from napari_aml.viewer.picture_layers import slide_layer
 from napari_aml.viewer.private import unwrap
-from napari_aml.viewer.project_opening import Opened, OpenedSlide, opening_steps
+from napari_aml.viewer.project_opening import Opened, OpenedSlide, opening_steps, read_slide
 from napari_aml.viewer.project_readers import ProjectReaders
 from napari_aml.viewer.project_saving import ProjectSaving
 from napari_aml.viewer.project_views import capture, restore, slide_id_of
@@ -228,8 +228,7 @@ class ProjectSession(QObject):
 
         def steps() -> Steps[OpenedSlide]:
             yield Progress(0, 0, "Opening the picture")
-            slide = project.open_slide(slide_id)
-            return OpenedSlide(slide, project.analysis(slide_id, slide) if project.has_cells(slide_id) else None)
+            return read_slide(project, slide_id)
 
         job = self.dock.job_bar.run(steps, "Opening the picture")
         job.returned.connect(self._show)

@@ -74,6 +74,23 @@ def test_decisions_of_two_windows_are_all_kept_and_seen_by_both(project):
     assert project.readers == ("ada", "ben")
 
 
+def test_another_machine_on_a_network_drive_may_only_look(project):
+    import json
+    import time
+
+    project.record([said("c1")])
+    marker = project.folder / "in-use.json"
+    assert marker.exists()
+    marker.write_text(json.dumps({"host": "elsewhere", "seen": time.time()}))
+    with Project.open(project.folder) as other:
+        assert other.read_only and "another machine (elsewhere)" in other.notes[0] and len(other.decisions()) == 1
+    marker.write_text(json.dumps({"host": "elsewhere", "seen": time.time() - 1000}))
+    with Project.open(project.folder) as other:
+        assert not other.read_only
+    project.close()
+    assert not marker.exists()
+
+
 def test_what_was_recorded_once_is_not_recorded_twice(project):
     first = said("c1")
     (placed,) = project.record([first])

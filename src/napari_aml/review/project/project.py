@@ -150,7 +150,9 @@ class Project:
 
     def _say_how(self) -> list[str]:
         notes = []
-        if self._record.read_only:
+        if self._record.used_by:
+            notes.append(f"The project is open on another machine ({self._record.used_by}): here you can only look.")
+        elif self._record.read_only:
             notes.append("The folder cannot be written: you can look, but no decision can be taken.")
         if 0 < self._record.migrated_from < self.format_version:
             notes.append(

@@ -34,6 +34,7 @@ from napari_aml.review.project.errors import (
 from napari_aml.review.project.files import RECORD
 from napari_aml.review.project.mirror import Mirror
 from napari_aml.review.project.schema import APPLICATION_ID, VERSION, migrate, version
+from napari_aml.review.project.windows import other_machine
 
 KINDS = frozenset((CLASS, TAG, NOTE, REGION, MASK))
 #: How long a writer waits for another one, seconds.
@@ -74,7 +75,8 @@ class Record:
         self._lock = threading.RLock()
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._rows: list[Decision] = []
-        self.read_only = read_only or not _writable(folder)
+        self.used_by = "" if make else other_machine(folder)
+        self.read_only = read_only or bool(self.used_by) or not _writable(folder)
         path = folder / RECORD
         if not make and not path.is_file():
             raise DamagedProjectError(folder, f"its record '{RECORD}' is missing.")
@@ -98,11 +100,14 @@ class Record:
             db.execute("PRAGMA synchronous = FULL")
             return db
         try:
+            if self.used_by:
+                raise sqlite3.OperationalError("another machine writes here")
             db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, **settings)
             db.execute("SELECT count(*) FROM sqlite_master")
             return db
         except sqlite3.OperationalError:
-            # A write-ahead log cannot be read where nothing can be written: a copy of both files can.
+            # A write-ahead log cannot be read where nothing can be written, nor shared with another machine: a copy
+            # of both files can.
             self._copy = tempfile.TemporaryDirectory(prefix="napari-aml-")
             for name in (path.name, f"{path.name}-wal"):
                 if path.with_name(name).exists():
