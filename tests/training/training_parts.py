@@ -35,6 +35,6 @@ def tiny(**changes: Any) -> TrainConfig:
     """A recipe of seconds; `changes` replace settings."""
     settings = {
         "backbone": "test_convnext", "px": 32, "epochs": 4, "batch": 16, "rate": 3e-3, "device": "cpu",
-        "drop_path": 0.0, "augmentation": "none", "mixup": 0.0, "swa": 0.0, **changes,
+        "precision": "float32", "drop_path": 0.0, "augmentation": "none", "mixup": 0.0, "swa": 0.0, **changes,
     }  # fmt: skip
     return TrainConfig().changed(**settings)

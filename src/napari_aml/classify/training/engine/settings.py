@@ -117,7 +117,7 @@ class TrainConfig:
     validation, test, split_seed, min_cells
         Shares of the split, its seed (independent of the training seed), and the fewest pictures of a class.
     seed, device, precision, channels_last
-        …; precision ``auto`` is bfloat16 or float16 on CUDA, float32 elsewhere.
+        …; precision ``auto`` is bfloat16 or float16 on CUDA, bfloat16 on a CPU that convolves in it, else float32.
     cache
         Where decoded crops are held: ``memory``, ``file`` (memory-mapped) or ``auto``.
     checkpoint_minutes
