@@ -140,6 +140,14 @@ def test_a_larger_error_never_makes_a_set_larger(n, seed, alpha):
     assert (loose <= strict).all()
 
 
+def test_a_set_can_be_made_to_hold_the_likeliest_class_always():
+    fitted = ConformalSets.fit(np.tile([[0.99, 0.01]], (50, 1)), np.zeros(50, int), "AB")
+    prob = np.array([[0.97, 0.03], [0.995, 0.005]])
+    # B has no samples, hence is never excluded.
+    assert fitted.sets(prob) == [("B",), ("A", "B")]
+    assert fitted.sets(prob, with_best=True) == [("A", "B"), ("A", "B")]
+
+
 def test_a_damaged_entry_is_refused():
     values = ConformalSets.fit(np.full((4, 2), 0.5), np.zeros(4, int), "AB").to_dict()
     for broken in ({}, {**values, "codes": ["A"]}, {**values, "method": "new"}, {**values, "quantiles": ["x", 1]}):

@@ -123,8 +123,8 @@ class ConformalSets:
         prob
             (n, k) probabilities.
         with_best
-            Always keep the likeliest class. A set only grows by it, so what is promised still holds; without it, where a
-            class is nearly always read with certainty, a call of 98 % may stand beside an empty set.
+            Always keep the likeliest class. A set only grows by it, so what is promised still holds; without it, where
+            a class is nearly always read with certainty, a call of 98 % may stand beside an empty set.
         """
         prob = np.asarray(prob, np.float64)
         inside = self.membership(prob, with_best=with_best)
