@@ -216,7 +216,7 @@ def test_readers_beside_each_other_and_the_word_that_settles(make_dock, qtbot, f
     page = dock.project.page
     page.readers.compare_button.click()
     qtbot.waitUntil(lambda: page.readers.table.topLevelItemCount() == 2, timeout=30_000)
-    assert "Cohen's κ 0.33" in page.readers.words.text() and "differ on 2 cells" in page.readers.words.text()
+    assert "Cohen's κ 0.38" in page.readers.words.text() and "differ on 2 cells" in page.readers.words.text()
     item = page.readers.table.topLevelItem(0)
     assert item.text(1) in ("ada NGS, ben MYO", "ada MON, ben MOB")
     page.readers.table.itemDoubleClicked.emit(item, 0)
@@ -302,8 +302,10 @@ def npe2_plugins():
 
 
 def test_drop_the_folder_on_the_window(npe2_plugins, make_napari_viewer, qtbot, filled):
+    from napari_aml.viewer.readers import prefer_project_reader
     from napari_aml.viewer.sessions import find_review
 
+    prefer_project_reader()  # as the dock does when it is opened for the first time
     viewer = make_napari_viewer(show=True)
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(filled))])

@@ -23,6 +23,7 @@ from napari_aml.viewer.project_opening import Opened, OpenedSlide, opening_steps
 from napari_aml.viewer.project_readers import ProjectReaders
 from napari_aml.viewer.project_saving import ProjectSaving
 from napari_aml.viewer.project_views import capture, restore, slide_id_of
+from napari_aml.viewer.readers import prefer_project_reader
 
 if TYPE_CHECKING:
     from napari_aml.review.project import Added, Project
@@ -309,6 +310,7 @@ class ProjectSession(QObject):
 
 def attach_project(dock: SmearReviewWidget) -> ProjectSession:
     """Give a review dock its page "Project"."""
+    prefer_project_reader()
     session = ProjectSession(dock)
     session.saving.holder["listening"] = session._listening
     dock.destroyed.connect(partial(_let_go, session.saving.holder))

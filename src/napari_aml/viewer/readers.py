@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,21 @@ def read_results(path: str) -> Layers:
         except AmlError as error:
             _notify(error)
     return layers or NOTHING
+
+
+def prefer_project_reader() -> None:
+    """Let napari open project folders with this plugin without asking which reader to use.
+
+    napari's own reader takes any folder for a stack of pictures, so it would ask at each drop. A choice that a person
+    made for this kind of folder stays.
+    """
+    from napari.settings import get_settings
+
+    from napari_aml.review.project import SUFFIX
+
+    plugins, pattern = get_settings().plugins, f"*{SUFFIX}{os.sep}"  # napari ends the paths of folders so
+    if pattern not in plugins.extension2reader:
+        plugins.extension2reader = {**plugins.extension2reader, pattern: "napari-aml"}
 
 
 def get_project_reader(path: str | list[str]) -> Reader | None:
