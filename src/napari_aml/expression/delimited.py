@@ -26,12 +26,16 @@ _GENERAL_BLOCK = 1 << 22
 
 @dataclass
 class Rows:
-    """Lines of a table as read: names (n,), float32 values (n, columns), texts and numbers beside them."""
+    """Lines of a table as read: names (n,), float32 values (n, columns), texts and numbers beside them.
+
+    `whole` says that all values are known to be whole numbers, none below zero.
+    """
 
     names: list[str]
     values: np.ndarray
     lengths: np.ndarray | None = None
     symbols: list[str] | None = None
+    whole: bool = False
 
 
 def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) -> Steps[Rows]:
@@ -64,47 +68,97 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
     TooLargeError
         Where the values would not fit into memory.
     """
-    width = len(layout.values)
-    values = np.empty((0, width), np.float32)
+    into = _Growing(text, len(layout.values), limit)
     names: list[str] = []
     lengths: list[np.ndarray] = []
     symbols: list[str] = []
-    filled, total = 0, text.size
-    for part, place in _parsed(text, layout):
-        if filled + len(part.names) > len(values):
-            # How many lines will come is estimated from those that came; the array grows where it is.
-            guess = filled + len(part.names)
-            if place < total:
-                guess = int(guess * total / max(1, place) * 1.02) + 64
-            check_fits(text.path, guess, width, None if limit is None else limit)
-            values.resize((guess, width), refcheck=False)
-        values[filled : filled + len(part.names)] = part.values
-        filled += len(part.names)
-        names += part.names
-        if part.lengths is not None:
-            lengths.append(part.lengths)
-        symbols += part.symbols or []
-        yield Progress(place, total, f"Reading {text.path.name}")
-    values.resize((filled, width), refcheck=False)
-    return Rows(names, values, np.concatenate(lengths) if lengths else None, symbols or None)
-
-
-def _parsed(text: TextFile, layout: Layout) -> Iterator[tuple[Rows, int]]:
-    """Parse blocks in threads, a few ahead of what is taken; in the order of the file."""
+    whole = True
     threads = min(4, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(threads, "table")
-    waiting: deque[tuple[Future[Rows], int]] = deque()
+    waiting: deque[tuple[Future[Rows], int, int]] = deque()
+
+    def take() -> Progress:
+        nonlocal whole
+        future, start, place = waiting.popleft()
+        part = future.result()
+        into.keep(part.values, start)
+        names.extend(part.names)
+        symbols.extend(part.symbols or [])
+        if part.lengths is not None:
+            lengths.append(part.lengths)
+        whole &= part.whole or not part.names
+        return Progress(place, text.size, f"Reading {text.path.name}")
+
     try:
         for number, block, place in _body(text, layout):
-            waiting.append((pool.submit(_parse, text.path, layout, block, number), place))
+            lines = block.count(b"\n")
+            if not into.has_room(lines):
+                while waiting:  # the array may move now: nobody must be writing into it
+                    yield take()
+                into.grow(lines, place)
+            room = into.reserve(lines)
+            job = pool.submit(_parse, text.path, layout, block, number, into.values[room])
+            waiting.append((job, room.start, place))
             if len(waiting) > threads:
-                done, at = waiting.popleft()
-                yield done.result(), at
+                yield take()
         while waiting:
-            done, at = waiting.popleft()
-            yield done.result(), at
+            yield take()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    made = np.concatenate(lengths) if lengths else None
+    return Rows(names, into.values[: into.filled], made, symbols or None, whole)
+
+
+class _Growing:
+    """An array that rows are written into while it is not known how many will come.
+
+    Parameters
+    ----------
+    text
+        The file, by whose size the number of rows is estimated.
+    width
+        Columns.
+    limit
+        Bytes of memory that may be used; None asks the machine.
+
+    Attributes
+    ----------
+    values
+        float32 (room, width).
+    filled
+        Rows that are kept.
+    """
+
+    def __init__(self, text: TextFile, width: int, limit: int | None) -> None:
+        self.text, self.limit, self.filled, self._reserved = text, limit, 0, 0
+        self.values = np.empty((0, width), np.float32)
+
+    def has_room(self, lines: int) -> bool:
+        """Whether so many more rows fit."""
+        return self._reserved + lines <= len(self.values)
+
+    def grow(self, lines: int, place: int) -> None:
+        """Make room for the rows that the file will bring, by those of its first `place` bytes on disk."""
+        seen = self.filled + lines
+        rows = seen if place >= self.text.size else int(seen * self.text.size / max(1, place) * 1.02) + 64
+        check_fits(self.text.path, rows, self.values.shape[1], self.limit)
+        # Memory that is asked for and not written to costs nothing: a quarter more saves copying.
+        larger = np.empty((max(seen, rows + rows // 4), self.values.shape[1]), np.float32)
+        larger[: self.filled] = self.values[: self.filled]
+        self.values, self._reserved = larger, self.filled
+
+    def reserve(self, lines: int) -> slice:
+        """Set rows aside for one block."""
+        room = slice(self._reserved, self._reserved + lines)
+        self._reserved = room.stop
+        return room
+
+    def keep(self, rows: np.ndarray, start: int) -> None:
+        """Keep the rows of a block whose room began at `start`; they move up where blocks before held blank lines."""
+        stop = self.filled + len(rows)
+        if start != self.filled or not np.may_share_memory(rows, self.values):
+            self.values[self.filled : stop] = rows
+        self.filled = stop
 
 
 def _body(text: TextFile, layout: Layout) -> Iterator[tuple[int, bytes, int]]:
@@ -119,14 +173,15 @@ def _body(text: TextFile, layout: Layout) -> Iterator[tuple[int, bytes, int]]:
             line += block.count(b"\n")
 
 
-def _parse(path: Path, layout: Layout, block: bytes, first_line: int) -> Rows:
-    names_of_all = layout.names
+def _parse(path: Path, layout: Layout, block: bytes, first_line: int, out: np.ndarray) -> Rows:
     quick = None
     if layout.trailing:
-        leading = len(names_of_all) - len(layout.values)
-        quick = whole_numbers(block, ord(layout.delimiter), len(names_of_all), leading)
+        columns = len(layout.names)
+        quick = whole_numbers(block, ord(layout.delimiter), columns, columns - len(layout.values), out)
     if quick is not None:
-        return _from_leads(layout, *quick)
+        made = _from_leads(layout, *quick)
+        made.whole = True
+        return made
     if not block.strip():
         return Rows([], np.empty((0, len(layout.values)), np.float32))
     try:

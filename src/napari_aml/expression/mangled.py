@@ -47,7 +47,11 @@ def repair(names: Sequence[str]) -> tuple[dict[int, str], list[str]]:
     unclear
         Dates that stand more than once: MARCH1 and MARC1 both became 1-Mar, so these are left alone.
     """
-    found = {place: gene for place, name in enumerate(names) if name[:2].strip() and (gene := gene_of_date(name))}
+    # A date has a dash, a point or a blank near its beginning; most ids have none, and are not looked at further.
+    found = {
+        place: gene for place, name in enumerate(names)
+        if not name[:6].isalnum() and (gene := gene_of_date(name))
+    }  # fmt: skip
     often = {gene for gene, count in Counter(found.values()).items() if count > 1}
     unclear = sorted({names[place] for place, gene in found.items() if gene in often})
     return {place: gene for place, gene in found.items() if gene not in often}, unclear

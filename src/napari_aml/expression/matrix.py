@@ -62,6 +62,8 @@ class RawTable:
         Reads of each column where the file tells them apart from the values, else None.
     row_symbols
         A second column of gene names, where the file has one, else None.
+    whole
+        Whether all values are known to be whole numbers, none below zero; they are looked at where not.
     """
 
     rows: list[str]
@@ -73,6 +75,7 @@ class RawTable:
     units: tuple[Units, str] | None = None
     library_sizes: np.ndarray | None = None
     row_symbols: list[str] | None = None
+    whole: bool = False
 
 
 @dataclass

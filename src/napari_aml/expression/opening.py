@@ -13,8 +13,8 @@ from napari_aml.expression.errors import ExpressionReadError
 
 Kind = Literal["text", "parquet", "arrow", "hdf5"]
 
-#: Bytes read at a time. Small blocks stay in the processor's cache.
-BLOCK = 1 << 18
+#: Bytes read at a time. Small blocks, and what is computed from them, stay in the processor's cache.
+BLOCK = 1 << 17
 _HEAD = 1 << 16
 _LONGEST_LINE = 1 << 26
 

@@ -112,7 +112,8 @@ def _text_steps(
     if not read.names:
         raise ExpressionReadError(path, "it has no lines of values.")
     notes = [*text.notes, *layout.notes]
-    table = RawTable(read.names, columns, read.values, known.name, notes, read.lengths, None, None, read.symbols)
+    table = RawTable(read.names, columns, read.values, known.name, notes, read.lengths, None, None, read.symbols,
+                     read.whole)  # fmt: skip
     if known.units is not None:
         table.units = (known.units, f"{known.name} says so")
     _leave_out(table, known.drop)
@@ -173,7 +174,9 @@ def _understand_steps(
     if len(set(resolved.genes) - {""}) < 2:
         raise ExpressionReadError(path, f"it holds one gene only ('{names[0][:40]}').", "A call needs thousands.")
     given = units or (raw.units[0].name if raw.units else None)
-    scale, detected, unusable, totals = yield from detect_units_steps(path, values, samples, names, given)
+    scale, detected, unusable, totals = yield from detect_units_steps(
+        path, values, samples, names, given, raw.whole
+    )
     if raw.units and not units:
         detected = replace(detected, evidence=raw.units[1], by="file")
     if sizes is None and scale.quantity in ("counts", "normalised-counts") and not scale.log:
