@@ -15,7 +15,7 @@ from napari_aml.ui.latest import Latest
 from napari_aml.ui.state import UNCLASSIFIED
 from napari_aml.viewer.picture_layers import KEY, slide_from_layer
 from napari_aml.viewer.private import unwrap
-from napari_aml.viewer.sessions import find_review
+from napari_aml.viewer.sessions import docks, find_review
 
 if TYPE_CHECKING:
     from napari_aml.analysis import Analysis
@@ -50,6 +50,11 @@ class SlideSource(QObject):
         self._timer.timeout.connect(self.look)
         for event in self._events():
             event.connect(self._soon)
+        docks.review_changed.connect(self._on_review)
+
+    def _on_review(self, viewer: int) -> None:
+        if viewer == id(unwrap(self._viewer)):
+            self._soon()
 
     def _events(self) -> tuple[Any, ...]:
         layers = self._viewer.layers
@@ -67,6 +72,7 @@ class SlideSource(QObject):
             self._released = True
             for event in self._events():
                 event.disconnect(self._soon)
+            docks.review_changed.disconnect(self._on_review)
             self._follow(None)
 
     # ---- slides --------------------------------------------------------------------------------------------

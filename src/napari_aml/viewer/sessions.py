@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from psygnal import Signal
 
 from napari_aml.viewer.private import unwrap
 
@@ -13,17 +15,28 @@ if TYPE_CHECKING:
     from napari_aml.viewer.expression_dock import ExpressionWidget
 
 _docks: dict[int, weakref.ref[Any]] = {}
+
+
+class _Docks:
+    """Announces that the review dock of a viewer came or went: docks that were there before it follow it, too."""
+
+    review_changed: ClassVar[Signal] = Signal(int)
+
+
+docks = _Docks()
 _expression: dict[int, weakref.ref[Any]] = {}
 
 
 def register_review(viewer: Any, dock: SmearReviewWidget) -> None:
     """Remember the review dock of a viewer."""
     _docks[id(unwrap(viewer))] = weakref.ref(dock)
+    docks.review_changed.emit(id(unwrap(viewer)))
 
 
 def forget_review(viewer: Any) -> None:
     """Forget the review dock of a viewer."""
-    _docks.pop(id(unwrap(viewer)), None)
+    if _docks.pop(id(unwrap(viewer)), None) is not None:
+        docks.review_changed.emit(id(unwrap(viewer)))
 
 
 def find_review(viewer: Any) -> SmearReviewWidget | None:
