@@ -79,7 +79,8 @@ def readings(
     spoke = [r for r in by_reader if by_reader[r]]
     chosen = spoke if readers is None else [r for r in readers if r != MODEL]
     if unknown := [r for r in chosen if r not in spoke]:
-        raise InputError(f"There is no reader '{unknown[0]}' with decisions.", f"Readers: {', '.join(spoke) or 'none'}.")
+        known = ", ".join(spoke) or "none"
+        raise InputError(f"There is no reader '{unknown[0]}' with decisions.", f"Readers: {known}.")
     view = {r: {uid: code for (uid, _), code in by_reader.get(r, {}).items()} for r in chosen}
     uids = tuple(uid for uid in slide_of if any(uid in v for v in view.values()))
     if model is not None and "class" in model:
