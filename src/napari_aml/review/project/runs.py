@@ -274,6 +274,8 @@ def find_bundle(bundle_id: str | None, path: str | None) -> ModelBundle | None:
     from napari_aml.classify import find_bundles
     from napari_aml.classify.bundle import open_bundle
 
+    # Predictions that decisions taught (napari_aml.ui.teaching) say so behind the name of the bundle below them.
+    bundle_id = None if bundle_id is None else bundle_id.split(", taught by ")[0]
     for bundle in find_bundles():
         if bundle.bundle_id == bundle_id:
             return bundle
