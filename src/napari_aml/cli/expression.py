@@ -103,7 +103,11 @@ def prepare_for(matrix: ExpressionMatrix, bundle: ExpressionBundle, lengths: Gen
 
     return drive(
         matrix.name,
-        prepare_steps(matrix, bundle.genes, lengths=lengths, accepts_uncorrected=bundle.accepts_uncorrected),
+        prepare_steps(
+            matrix, bundle.genes, lengths=lengths,
+            accepts_uncorrected=bundle.accepts_uncorrected and lengths is None,
+            reference=bundle.reference if bundle.summary else None,
+        ),
     )
 
 
