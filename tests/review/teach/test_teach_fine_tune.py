@@ -38,6 +38,9 @@ def slide():
     for i in range(120):
         y, x = (pitch * v for v in divmod(i, 12))
         code = list(COLOURS)[rng.integers(3)]
+        for _ in range(14):  # surroundings that differ, else all cells would be copies of one
+            a, b = rng.integers(0, pitch - 16, 2)
+            picture[y + a : y + a + 16, x + b : x + b + 16] = rng.integers(120, 255)
         picture[y : y + pitch, x : x + pitch][disc] = COLOURS[code]
         cells.append((f"u{i}", y + 35.0, x + 35.0, code))
     picture = np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
@@ -98,7 +101,7 @@ def test_too_little_is_refused(slide, tmp_path):
 def test_a_training_stops_when_asked_goes_on_and_is_compared_with_its_parent(dataset, tmp_path):
     """One process is stopped after its first epoch and leaves nothing running; the next goes on from there."""
     parent = make_bundle(tmp_path / "parent", class_codes=["MYO", "LYT", "EOS", "MON"], crop_px=32)
-    settings = FineTuneSettings(epochs=4, rate=3e-3, batch=16, device="cpu", augmentation="turns")
+    settings = FineTuneSettings(epochs=3, rate=5e-3, batch=16, device="cpu", augmentation="turns")
     job = write_job(tmp_path / "job", dataset.path, parent.path, settings, name="mine", decisions=119)
     steps = fine_tune_steps(job)
     process = None
@@ -113,9 +116,9 @@ def test_a_training_stops_when_asked_goes_on_and_is_compared_with_its_parent(dat
         read_result(job)
     seen = []
     result = run(fine_tune_steps(job), lambda e: seen.append(e.payload.epoch) if e.payload else None)
-    assert seen and seen[0] > 1 and seen[-1] == 4
+    assert seen and seen[0] > 1 and seen[-1] == 3
     assert any("Taken up again" in note for note in result.notes)
-    assert [e.epoch for e in result.history] == [1, 2, 3, 4]
+    assert [e.epoch for e in result.history] == [1, 2, 3]
     card = result.bundle.verify().card
     assert card["name"] == "mine" and card["decisions"] == 119
     assert card["parent"]["sha256"] == parent.sha256 and "field of view" in card["split_level"]
