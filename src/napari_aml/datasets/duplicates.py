@@ -103,12 +103,16 @@ def turn_descriptions(images: Iterable[np.ndarray]) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        float16 (n, 600): log magnitude of the first ten frequencies along the angle, at 20 radii, in Lab.
+        float16 (n, 600): log magnitude of the first ten frequencies along the angle, at 20 radii, in Lab. NaN for
+        pictures of fewer than 64 px, which hold too little to tell one cell from another.
     """
     import cv2
 
     out = []
     for image in images:
+        if min(image.shape[:2]) < 64:
+            out.append(np.full(600, np.nan))
+            continue
         small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
         lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
         polar = cv2.warpPolar(lab, (20, 64), (31.5, 31.5), 30.4, cv2.INTER_LINEAR)
@@ -122,7 +126,7 @@ def pairs_by_description(
     """Pairs (m, 2) of pictures of one source and label whose descriptions have at least this cosine."""
     found = [np.empty((0, 2), np.int64)]
     for source in np.unique(sources):
-        rows = np.flatnonzero(sources == source)
+        rows = np.flatnonzero((sources == source) & ~np.isnan(descriptions[:, 0]))
         if len(rows) < _FEWEST:
             continue
         x = descriptions[rows].astype(np.float32)

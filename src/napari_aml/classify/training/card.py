@@ -22,7 +22,8 @@ LIMITS = [
     "(docs/demo-model.md); bone marrow is untested.",
     "Blasts, atypical lymphocytes, bilobed promyelocytes and smudge cells come from one source and few cells "
     "(60 myeloblasts; 10 to 16 originals each of LYA, KSC, PMB, MOB): their figures are weak evidence.",
-    "What it does not know (plasma cells, hairy cells, promonocytes, artefacts) gets one of its codes.",
+    "What it does not know (plasma cells, hairy cells, promonocytes, artefacts) gets one of its codes; the score of "
+    "likeness marks a part of such cells, not all.",
     "Confidence is calibrated on the two sources alone.",
     "Never a diagnosis; a person decides about every cell.",
 ]
@@ -96,6 +97,4 @@ def demo_card(
             "Romanowsky-type stains. For Research Use Only. Not for use in diagnostic procedures."
         ),
         "limits": LIMITS,
-        "conformal": None,
-        "ood": None,
     }

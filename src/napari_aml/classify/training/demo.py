@@ -3,9 +3,9 @@
     python -m napari_aml.classify.training.demo --data ../shared/data --out src/napari_aml/bundles/demo
 
 A teacher with ImageNet weights is fitted to four fifths of the cells; a ConvNeXt that starts from nothing
-learns from its answers; the fifth that neither has seen gives the figures of the card and the temperature;
-a last round takes in all cells. Stages are kept under ``--work``: a command that was interrupted goes on
-where it stopped.
+learns from its answers; the fifth that neither has ever seen gives the figures of the card, the temperature, the
+conformal sets and the score of likeness. Stages are kept under ``--work``: a command that was interrupted goes
+on where it stopped.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ from .together import Together
 if TYPE_CHECKING:
     import torch
 
+    from napari_aml.classify.bundle import ModelBundle
+    from napari_aml.classify.trust.calibrating import Calibration
+
 BACKBONE = "convnext_atto_ols"
 CROP_PX = 96
 SHARE = {"pbc": 0.65, "lmu": 0.35}
@@ -44,7 +47,7 @@ MILD = Variation(
 )
 #: What a part of the student's views get on top.
 HARD = Variation(stain=1.4, transfer=0.5, blur=0.5, neighbour=0, erase=0.1, pale=0.5, cut_off=0.15)
-HARD_SHARE = {"coarse": 0.0, "fine": 0.3, "mild": 0.12, "last": 0.12}
+HARD_SHARE = {"coarse": 0.0, "fine": 0.3, "mild": 0.12, "long": 0.2, "calm": 0.0}
 VIEWS = tuple(evaluate.View(1 / view["zoom"], flip="flip" in view) for view in TTA["views"])
 
 
@@ -57,9 +60,9 @@ class Plan:
     teacher : tuple of int
         Rounds of the teacher, each with its own warm-up and cosine.
     banks : int
-        Views in the bank of the four fifths; the banks of mild views and of the last fifth are smaller.
-    coarse, fine, mild, last : int
-        Student at 64 px, at full size, on milder views, and on all cells.
+        Views in the bank; the bank of mild views is smaller.
+    coarse, fine, mild, long, calm : int
+        Student at 64 px, at full size, on milder views, long on all of them, and at a low rate without hard views.
     workers : int
         Processes, one thread each.
     """
@@ -69,25 +72,27 @@ class Plan:
     coarse: int = 100_000
     fine: int = 150_000
     mild: int = 58_000
-    last: int = 72_000
+    long: int = 336_000
+    calm: int = 52_000
     workers: int = 2
 
     def scaled(self, factor: float) -> Plan:
         """Return a shorter plan, for trying things out."""
-        cut = {
-            name: max(128, round(getattr(self, name) * factor)) for name in ("banks", "coarse", "fine", "mild", "last")
-        }
+        names = ("banks", "coarse", "fine", "mild", "long", "calm")
+        cut = {name: max(128, round(getattr(self, name) * factor)) for name in names}
         return replace(self, teacher=tuple(max(64, round(n * factor)) for n in self.teacher), **cut)
 
 
 def student_recipe(plan: Plan, stage: str) -> fit.Recipe:
-    """Return the recipe of a student's stage (``coarse``, ``fine``, ``mild`` or ``last``)."""
-    common = {"side": CROP_PX, "distil": 0.7, "hints": 1.0, "warm_up": 0.03, "average": 0.995}
+    """Return the recipe of a student's stage (``coarse``, ``fine``, ``mild``, ``long`` or ``calm``)."""
+    common = {"side": CROP_PX, "distil": 0.7, "hints": 1.0, "warm_up": 0.03}
+    common["average"] = 0.999 if stage == "long" else 0.995
     return {
         "coarse": fit.Recipe(plan.coarse, learn_side=64, rate=2e-3, **common),
         "fine": fit.Recipe(plan.fine, rate=1.2e-3, seed=1, **common),
         "mild": fit.Recipe(plan.mild, rate=1e-3, seed=2, **common),
-        "last": fit.Recipe(plan.last, rate=4e-4, seed=3, **common),
+        "long": fit.Recipe(plan.long, rate=1.2e-3, seed=3, **common),
+        "calm": fit.Recipe(plan.calm, rate=4e-4, seed=4, **common),
     }[stage]
 
 
@@ -144,11 +149,10 @@ def fit_teacher(cells: CellSet, plan: Plan, work: Path) -> Path:
     return kept
 
 
-#: Bank -> (are its cells those of the test fold, seed, how views are varied, size as a share of ``Plan.banks``).
+#: Bank -> (seed, how views are varied, size as a share of ``Plan.banks``).
 BANKS = {
-    "train": (False, 100, VARIATION, 1.0),
-    "mild": (False, 101, MILD, 0.64),
-    "test": (True, 102, VARIATION, 0.25),
+    "train": (100, VARIATION, 1.0),
+    "mild": (101, MILD, 0.64),
 }
 
 
@@ -158,8 +162,8 @@ def fill_bank(cells: CellSet, which: str, plan: Plan, teacher_state: Path, work:
 
     folder = work / f"bank_{which}"
     if not (folder / "far.npy").exists():  # the last that is written
-        of_test, seed, variation, share = BANKS[which]
-        rows = np.flatnonzero((cells.table["fold"] == TEST_FOLD) == of_test)
+        seed, variation, share = BANKS[which]
+        rows = np.flatnonzero(cells.table["fold"] != TEST_FOLD)
         network = teacher.imagenet_teacher(len(CLASS_CODES))
         network.load_state_dict(torch.load(teacher_state, weights_only=True))
         recipe = fit.Recipe(round(plan.banks * share), side=CROP_PX, seed=seed, variation=variation)
@@ -249,19 +253,25 @@ def judge(cells: CellSet, state: dict[str, torch.Tensor]) -> tuple[float, dict[s
 
 def make_demo_bundle(data: Path, out: Path, work: Path, plan: Plan) -> None:
     """Run all stages and write the bundle."""
-    from napari_aml.classify.bundle import save_bundle
-
     work.mkdir(parents=True, exist_ok=True)
     cells = prepare_cells(data, work)
     taught = fit_teacher(cells, plan, work)
-    train, mild, test = (fill_bank(cells, which, plan, taught, work) for which in BANKS)
+    train, mild = (fill_bank(cells, which, plan, taught, work) for which in BANKS)
     state = fit_student(plan, "coarse", [train], None, work)
     state = fit_student(plan, "fine", [train], state, work)
-    state = fit_student(plan, "mild", [mild, train], state, work)
-    temperature, metrics = judge(cells, student_state(state))
+    for stage in ("mild", "long", "calm"):
+        state = fit_student(plan, stage, [mild, train], state, work)
+    write_bundle(cells, student_state(state), out, work)
+
+
+def write_bundle(cells: CellSet, state: dict[str, torch.Tensor], out: Path, work: Path) -> None:
+    """Judge a student on the held-out fold and write the bundle, calibrated on that fold."""
+    from napari_aml.classify.bundle import save_bundle
+    from napari_aml.classify.trust.calibrating import save_calibrated
+
+    temperature, metrics = judge(cells, state)
     (work / "metrics.json").write_text(json.dumps(metrics, indent=2), "utf-8")
-    last = fit_student(plan, "last", [mild, test], state, work)
-    counts = cells.table.groupby("source").size().to_dict()
+    counts = cells.table[cells.table["fold"] != TEST_FOLD].groupby("source").size().to_dict()
     card = demo_card(
         backbone=BACKBONE,
         crop_px=CROP_PX,
@@ -270,7 +280,40 @@ def make_demo_bundle(data: Path, out: Path, work: Path, plan: Plan) -> None:
         metrics=metrics,
         version=VERSION,
     )
-    print(save_bundle(out, student_state(last), card).card_summary())
+    saved = save_bundle(out, state, card)
+    calibration, colours = calibrated(cells, saved)
+    print(save_calibrated(saved, calibration, out, {"picture_statistics": colours}).card_summary())
+
+
+def calibrated(cells: CellSet, bundle: ModelBundle) -> tuple[Calibration, dict[str, list[float]]]:
+    """Fit sets and likeness on the held-out fold as cells of slides are seen: one view of the bundle's field.
+
+    Returns
+    -------
+    calibration : Calibration
+        At the bundle's temperature.
+    colours : dict
+        ``mean`` and ``std`` of the training cells' pixels (0…1), each source weighing the same.
+    """
+    from napari_aml.classify.predict import predict
+    from napari_aml.classify.trust.calibrating import calibrate
+
+    table = cells.table
+    rows = np.flatnonzero((cells.targets >= 0) & (table["fold"] == TEST_FOLD))
+    said = predict(bundle, evaluate.views_of(cells, rows, CROP_PX, evaluate.View(), CROP_UM))
+    fitted = calibrate(
+        said.probabilities, said.embedding, cells.targets[rows], bundle.codes, bundle.temperature,
+        refit_temperature=False,
+    )  # fmt: skip
+    learnt = np.flatnonzero(table["fold"] != TEST_FOLD)
+    rng = np.random.default_rng(0)
+    moments = []
+    for source in SHARE:
+        drawn_rows = rng.permutation(learnt[(table["source"] == source).to_numpy()[learnt]])[:300]
+        pixels = evaluate.views_of(cells, drawn_rows, CROP_PX, evaluate.View(), CROP_UM).reshape(-1, 3) / 255
+        moments.append((pixels.mean(0), pixels.std(0)))
+    mean, std = (np.mean([m[i] for m in moments], axis=0).round(4).tolist() for i in (0, 1))
+    return fitted, {"mean": mean, "std": std}
 
 
 def _keep(state: dict[str, torch.Tensor], path: Path) -> None:

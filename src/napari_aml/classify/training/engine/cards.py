@@ -66,6 +66,9 @@ def training_card(
             }
         ],
         "licence": meta.get("licence") or "that of the training data, which is not stated",
+        "class_counts": {c: int((dataset.table["code"].iloc[division.rows("train")] == c).sum()) for c in codes},
+        # What the probabilities take for granted: every class alike, or as common as in the training data.
+        "prior": "training" if config.imbalance == "none" else "balanced",
         "leakage_level": division.leakage.level,
         "split_level": division.leakage.text,
         "metrics": {"test": headline(figures)} if figures else {},
