@@ -79,6 +79,11 @@ def test_a_folder_is_hashed_by_names_and_contents(tmp_path):
     first = run(hash_steps(tmp_path / "d"))
     (tmp_path / "d" / "b.tab").rename(tmp_path / "d" / "c.tab")
     assert run(hash_steps(tmp_path / "d")) != first
+    first = run(hash_steps(tmp_path / "d"))
+    with open(tmp_path / "d" / "a.bam", "wb") as stream:
+        stream.truncate(1 << 27)  # sparse: by its size, not read
+    events = []
+    assert run(hash_steps(tmp_path / "d"), events.append) != first and len(events) == 2
     with pytest.raises(InputError, match="not-there"):
         run(hash_steps(tmp_path / "not-there"))
 

@@ -66,9 +66,9 @@ def open_expression_steps(
     yield Progress(0, _SCALE, "Reading the model")
     bundle = load_expression_bundle(model)
     given: GeneLengths | None = None if lengths is None else read_lengths(lengths)
-    sha256 = yield from _share(hash_steps(path), 0, 100)
     read = read_expression_steps(path, units=units, samples=samples, **reading)
-    matrix: ExpressionMatrix = yield from _share(read, 100, 600)
+    matrix: ExpressionMatrix = yield from _share(read, 0, 500)
+    sha256 = yield from _share(hash_steps(path), 500, 600)
     prepared: PreparedSamples = yield from _share(
         prepare_steps(
             matrix, bundle.genes, lengths=given,

@@ -21,6 +21,9 @@ from napari_aml.provenance import now_utc
 
 FORMAT = "napari-aml-expression-links"
 _BLOCK = 1 << 24
+#: Larger files in a folder of one-sample tables are no such tables (alignments lie there, too): their size stands for
+#: their content.
+_LARGEST_TABLE = 1 << 26
 
 
 class LinksError(InputError):
@@ -176,6 +179,8 @@ def links_of(store: object) -> LinkStore | None:
 def hash_steps(path: str | Path) -> Steps[str]:
     """Return the SHA-256 of a file; of a folder, that of its files' names and hashes in order. Yields progress.
 
+    In a folder, of files above 64 MiB the size is taken in place of the hash.
+
     Raises
     ------
     InputError
@@ -184,9 +189,14 @@ def hash_steps(path: str | Path) -> Steps[str]:
     path = Path(path)
     try:
         parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        total, done = max(1, sum(p.stat().st_size for p in parts)), 0
+        sizes = {p: p.stat().st_size for p in parts}
+        large = {p for p in parts if path.is_dir() and sizes[p] > _LARGEST_TABLE}
+        total, done = max(1, sum(size for p, size in sizes.items() if p not in large)), 0
         whole = hashlib.sha256()
         for part in parts:
+            if part in large:
+                whole.update(f"{part.relative_to(path).as_posix()}\0{sizes[part]} bytes\n".encode())
+                continue
             digest = hashlib.sha256()
             with open(part, "rb") as stream:
                 while block := stream.read(_BLOCK):

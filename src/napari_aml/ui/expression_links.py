@@ -65,9 +65,10 @@ class SlideLinks(QWidget):
         self._busy = False
         self.list = QListWidget()
         self.list.setMaximumHeight(92)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setToolTip("Tick the slides of the chosen sample's patient.")
         self.link_button, self.unlink_button = QPushButton("Link"), QPushButton("Remove link")
-        self.link_button.setToolTip("Keep with the slide which file and sample are its patient's.")
         self.age = QSpinBox()
         self.age.setRange(_NOT_GIVEN, 120)
         self.age.setSpecialValueText("not given")
@@ -130,7 +131,8 @@ class SlideLinks(QWidget):
             said = f"  →  {row.linked}" if row.linked else ""
             item = QListWidgetItem(f"{row.title}{said}{'  ⚠' if row.note else ''}")
             item.setData(_SLIDE, row.slide_id)
-            item.setToolTip("\n".join(t for t in (row.slide_id, row.note) if t))
+            link = f"linked to {row.linked}" if row.linked else ""
+            item.setToolTip("\n".join(t for t in (row.title, row.slide_id, link, row.note) if t))
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable)
             on = row.slide_id in before or (len(self._rows) == 1 and row.slide_id not in known)
             item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
@@ -186,6 +188,8 @@ class SlideLinks(QWidget):
     def _enable(self) -> None:
         ticked = set(self.ticked())
         linked = any(r.linked for r in self._rows if r.slide_id in ticked)
-        self.link_button.setText(f"Link to {self._sample}" if self._sample else "Link")
+        self.link_button.setText("Link to the chosen sample")
+        told = f"Keep with the slide that {self._sample} in the open file is its patient's." if self._sample else ""
+        self.link_button.setToolTip(told or "Choose a sample first.")
         self.link_button.setEnabled(bool(ticked and self._sample) and not self._busy)
         self.unlink_button.setEnabled(linked and not self._busy)

@@ -95,6 +95,7 @@ class SampleChooser(QWidget):
         self.list = QListView()
         self.list.setModel(self._filter)
         self.list.setUniformItemSizes(True)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.list.setIconSize(QSize(10, 10))
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setMinimumHeight(96)
