@@ -307,3 +307,17 @@ def test_qc_on_the_command_line(tmp_path, capsys, bundle):
     table_of(PANEL[:50]).to_csv(tmp_path / "a.csv")
     code, said, notes = run_cli(capsys, "expression", "qc", tmp_path / "a.csv", "--model", bundle)
     assert code == 2 and "S-0" in said and "lacks 150 of the 200 genes" in notes
+
+
+def test_the_page_on_expression_files_runs_as_written(capsys):
+    import re
+    from pathlib import Path
+
+    page = Path(__file__).resolve().parents[2] / "docs" / "expression-files.md"
+    if not page.is_file():
+        pytest.skip("the docs are not beside the tests")
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(block, str(page), "exec"), names)
+    assert names["prepared"].missing == () and len(names["matrix"]) == 12
+    assert "Units" in capsys.readouterr().out

@@ -225,7 +225,8 @@ def predict(
         typer.echo(f"{one.sample}: {one.statement}{status}")
     if len(calls) > 40:
         typer.echo(f"… and {len(calls) - 40} more samples")
-    for said in dict.fromkeys(said for one in calls for said in one.warnings):
+    shared = [said for said in calls[0].warnings if all(said in one.warnings for one in calls)]
+    for said in shared:  # what concerns one sample only stands beside it in the file
         err(f"  note: {said}")
     typer.echo(f"Calls of {len(calls)} samples by {bundle.bundle_id}: {out}\n{RESEARCH_USE}")
 

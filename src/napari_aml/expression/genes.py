@@ -57,7 +57,8 @@ class GeneBook:
             return name
         if found := _ENSEMBL.fullmatch(name):
             return self.ensembl.get(found[1], found[1])
-        return self.former.get(name) or self.entrez.get(name, "")
+        number = name[3:] if name.startswith("LOC") and name[3:].isdigit() else name  # LOC and the Entrez number
+        return self.former.get(name) or self.entrez.get(number, "")
 
     def length_of(self, gene: str) -> float:
         """Length in bases of a gene by its current symbol or Ensembl id; NaN where unknown.
@@ -202,7 +203,7 @@ def _resolve_one(book: GeneBook, name: str, kind: str | None) -> tuple[str, str]
         if kind in (None, "symbol"):
             if part in book.symbols:
                 return part, "symbol"
-            if symbol := book.former.get(part, ""):
+            if symbol := book.former.get(part, "") or (book.symbol(part) if part.startswith("LOC") else ""):
                 return symbol, "symbol"
         if kind in (None, "entrez") and (symbol := book.entrez.get(part.removesuffix(".0"), "")):
             return symbol, "entrez"
