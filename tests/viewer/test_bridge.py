@@ -173,3 +173,25 @@ def test_a_large_slide_is_drawn_while_it_is_looked_at(monkeypatch, analysis):
     assert not (np.asarray(cells.data[0]) == 5).any()
     assert np.asarray(heat.data[1]).shape == (75, 100)
     bridge.close()
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_a_recoloured_picture_is_that_drawn_anew(analysis, step):
+    from napari_aml.viewer.class_picture import ClassPicture
+    from napari_aml.viewer.layers import class_value
+
+    state = ReviewState(analysis=analysis)
+    picture = ClassPicture(state)
+    picture.refresh()
+    h, w = (-(-n // step) for n in analysis.slide.shape)
+    whole = (0, 0, h, w)
+    before = picture.draw(whole, step)
+    uids = analysis.cells.table["uid"].tolist()
+    state.view.decided.update({uids[1]: "PLC", uids[4]: "HAC"})
+    assert picture.recolour([1, 4]) == [2, 5] and picture.value(2) == class_value("PLC")
+    after = picture.draw(whole, step)
+    fresh = ClassPicture(state)
+    fresh.refresh()
+    np.testing.assert_array_equal(after, fresh.draw(whole, step))
+    assert (after != before).any() and {class_value("PLC"), class_value("HAC")} <= set(np.unique(after))
+    np.testing.assert_array_equal(picture.draw((5, 7, h - 3, w - 2), step), after[5 : h - 3, 7 : w - 2])

@@ -128,6 +128,8 @@ def test_clicks_and_keys_walk_through_the_cells(viewer, dock, qtbot, shared_data
     row = state.analysis.cells.table.iloc[1]
     assert np.abs(centre - dock.controller.bridge.layer("cells").data_to_world((row.y, row.x))).max() < 1
     dock.tabs.setCurrentIndex(1)
+    with qtbot.waitActive(viewer.__wrapped__.window._qt_window):
+        viewer.__wrapped__.window._qt_window.activateWindow()
     dock.inspector.setFocus()
     QTest.keyClick(dock.inspector, Qt.Key.Key_N)
     assert state.selected == uids[2 % len(uids)]

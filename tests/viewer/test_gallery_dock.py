@@ -9,7 +9,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_aml.review.regions import LEAVE_OUT
-from napari_aml.viewer.private import own_keys
+from napari_aml.viewer.private import own_keys, unwrap
 
 pytestmark = pytest.mark.viewer
 SHIFT, CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
@@ -86,7 +86,7 @@ def test_keys_decide_on_the_picture_in_the_dock_and_in_the_gallery(viewer, docks
 def test_no_key_on_the_picture_is_one_of_naparis_own(viewer, docks):
     from napari_aml.ui.shortcuts import COMMANDS, shared_keys
 
-    layers = [layer.__wrapped__ for layer in viewer.layers]
+    layers = [unwrap(layer) for layer in viewer.layers]
     assert {type(layer).__name__ for layer in layers} >= {"Image", "Labels", "Points"}
     for layer in layers:
         taken = own_keys(layer)
@@ -150,7 +150,7 @@ def test_a_region_drawn_on_the_picture_is_counted_and_can_be_undone(viewer, dock
     review, _, _ = docks
     state, control = review.state, review.controller
     qtbot.mouseClick(review.regions.bar.leave_button, Qt.MouseButton.LeftButton)
-    layer = viewer.layers["regions"].__wrapped__
+    layer = unwrap(viewer.layers["regions"])
     assert layer.mode == "add_polygon_lasso"
     layer.add_polygons([np.array([[0, 0], [0, 399], [140, 399], [140, 0]])])
     qtbot.waitUntil(lambda: len(state.regions) == 1)

@@ -56,6 +56,7 @@ class GalleryView(QAbstractScrollArea):
         self._reduce = False
         self._band: QRect | None = None
         self._chosen: frozenset[str] = self.state.selection
+        self._current: str | None = self.state.selected
         self._keep: tuple[str, int] | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -204,7 +205,8 @@ class GalleryView(QAbstractScrollArea):
         row = self.model.row_of(uid)
         if row is not None:
             self.scroll_to(row)
-        self.viewport().update()
+        before, self._current = self._current, uid
+        self._repaint_rows(self.model.rows_of([u for u in (before, uid) if u is not None]))
 
     # ---- mouse ---------------------------------------------------------------------------------------------
 

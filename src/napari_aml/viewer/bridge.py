@@ -6,7 +6,7 @@ It works on ``napari.components.ViewerModel`` as well as on a viewer with a wind
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from psygnal import Signal
 
 from napari_aml.ui.state import ReviewState, RowsChanged
 from napari_aml.viewer import layers as look
+from napari_aml.viewer.class_picture import ClassPicture
 from napari_aml.viewer.drawing import Box, draw_masks, is_field, pyramid, rounded, union
 from napari_aml.viewer.features import look_at, write_features, write_some_features
 from napari_aml.viewer.names import MOST_NAMES, frame_selected, write_names
@@ -46,6 +47,8 @@ class ReviewBridge:
     ----------
     mask_painted
         Emitted with the box (level-0 pixels) in which a person painted, erased or filled; None = anywhere.
+    later
+        Called with a name and what can wait until the screen is painted; does it at once by default.
     cell_clicked
         Emitted with the uid of the cell under a click (or None) and the point (y, x) in level-0 pixels.
     """
@@ -57,7 +60,8 @@ class ReviewBridge:
         self.viewer, self.state = viewer, state
         self.image: Image | None = None
         self._layers: dict[str, Layer] = {}
-        self._values: dict[int, int] = {}
+        self._classes = ClassPicture(state)
+        self.later: Callable[[str, Callable[[], object]], object] = lambda _, action: action()
         self._writing = 0
         self._refreshed: dict[str, float] = {}
         self._opacity, self._blinded = 0.6, False
@@ -100,7 +104,7 @@ class ReviewBridge:
         """Remove the result layers."""
         for name in list(self._layers):
             self._drop(name)
-        self._values.clear()
+        self._classes.clear()
 
     def _drop(self, name: str) -> None:
         if (layer := self.layer(name)) is not None:
@@ -202,13 +206,13 @@ class ReviewBridge:
             return
         masks, shape = analysis.cells.masks, analysis.slide.shape
         with self._own_writing():
-            self._refresh_values()
+            self._classes.refresh()
             if analysis.heatmaps is not None:
                 self._put(look.HEATMAP, self._heat_data())
             else:
                 self._drop(look.HEATMAP)
             if analysis.predictions is not None:
-                self._put(look.CLASS_LAYER, pyramid(shape, np.uint8, self._draw_classes))
+                self._put(look.CLASS_LAYER, pyramid(shape, np.uint8, self._classes.draw))
             else:
                 self._drop(look.CLASS_LAYER)
             self._put(look.CELLS, pyramid(shape, np.int32, lambda box, step: draw_masks(self._masks(masks), box, step)))
@@ -219,9 +223,6 @@ class ReviewBridge:
     def _masks(self, default: Any) -> Any:
         return default if self.state.analysis is None else self.state.analysis.cells.masks
 
-    def _draw_classes(self, box: Box, step: int) -> np.ndarray:
-        return draw_masks(self.state.analysis.cells.masks, box, step, np.uint8, self._values)
-
     def _heat_data(self) -> Any:
         return pyramid(self.state.analysis.slide.shape, np.float32, self._draw_heat)
 
@@ -230,11 +231,6 @@ class ReviewBridge:
 
         shown = self.state.model_shown() if self.state.blinded else None
         return draw_heat(self.state.analysis, box, step, shown)
-
-    def _refresh_values(self) -> None:
-        labels = self.state.analysis.cells.table["label"].tolist()
-        codes = self.state.codes()
-        self._values = {int(label): look.class_value(code) for label, code in zip(labels, codes, strict=True)}
 
     def _on_rows_changed(self, what: RowsChanged) -> None:
         rows = [row for uid in what.uids if (row := self.state.row(uid)) is not None]
@@ -255,34 +251,31 @@ class ReviewBridge:
             self._on_selected(self.state.selected)
 
     def _redraw_masks(self, what: RowsChanged) -> None:
-        self._refresh_values()
+        self._classes.refresh()
         cells, classes = self.layer(look.CELLS), self.layer(look.CLASS_LAYER)
         box = what.box or (0, 0, *self.state.analysis.slide.shape)
         if cells is not None:
             self._write(cells, box, lambda: draw_masks(self.state.analysis.cells.masks, box))
         if classes is not None:
-            self._write(classes, box, lambda: self._draw_classes(box, 1))
+            self._write(classes, box, lambda: self._classes.draw(box, 1))
 
     def _recolour(self, rows: list[int]) -> None:
         """Give cells the value of their class, touching only their pixels."""
-        table, masks = self.state.analysis.cells.table, self.state.analysis.cells.masks
-        labels = table["label"].to_numpy()[rows].tolist()
-        for label, row in zip(labels, rows, strict=True):
-            self._values[int(label)] = look.class_value(self.state.code(row))
+        masks, labels = self.state.analysis.cells.masks, self._classes.recolour(rows)
         classes = self.layer(look.CLASS_LAYER)
         if classes is None:
             return
-        if classes.multiscale:
-            self._refresh(classes)
+        if classes.multiscale:  # napari looks for the borders of all that is in view, which takes many frames
+            self.later("classes", lambda: self._refresh(classes))
             return
         for label in labels:
             y0, x0, _, _ = masks.boxes[label]
             inside = np.nonzero(masks.patches[label])
             if len(labels) <= _FEW:
                 where = (inside[0] + y0, inside[1] + x0)
-                classes.data_setitem(where, self._values[int(label)])
+                classes.data_setitem(where, self._classes.value(label))
             else:
-                classes.data[inside[0] + y0, inside[1] + x0] = self._values[int(label)]
+                classes.data[inside[0] + y0, inside[1] + x0] = self._classes.value(label)
         if len(labels) > _FEW:
             self._refresh(classes)
 
@@ -340,8 +333,10 @@ class ReviewBridge:
         """Bring names and features of a few cells up to date without touching those of thousands of others."""
         if (layer := self.layer(look.CELLS)) is not None:
             write_some_features(layer, self.state, rows)
-        if self.state.n_cells <= MOST_NAMES or self.state.row(self.state.selected) in rows:
+        if self.state.n_cells <= MOST_NAMES:
             self._write_names()
+        elif self.state.row(self.state.selected) in rows:
+            self._on_selected(self.state.selected)
 
     def _write_names(self) -> None:
         layer = self.layer(look.NAMES)
@@ -351,11 +346,14 @@ class ReviewBridge:
             write_names(layer, self.state)
 
     def _on_selected(self, uid: str | None) -> None:
+        self.later("selected", self._show_selected)
+
+    def _show_selected(self) -> None:
         if self.state.analysis is None:
             return
         if (layer := self.layer(look.NAMES)) is not None:
             frame_selected(layer, self.state)
-        row, cells = self.state.row(uid), self.layer(look.CELLS)
+        row, cells = self.state.row(self.state.selected), self.layer(look.CELLS)
         if row is not None and cells is not None and cells.mode == "pan_zoom":
             # The brush goes on painting the cell that is looked at.
             cells.selected_label = int(self.state.analysis.cells.table["label"].iloc[row])

@@ -18,10 +18,12 @@ from napari_aml.errors import AmlError, InputError, NotASmearError
 from napari_aml.ui.deciding import Decider
 from napari_aml.ui.forms import AnalysisSettings
 from napari_aml.ui.jobs import JobBar
+from napari_aml.ui.later import Later
 from napari_aml.ui.state import PREDICTED, ReviewState, RowsChanged
 from napari_aml.viewer.bridge import ReviewBridge
 from napari_aml.viewer.editor import MaskEditor
 from napari_aml.viewer.follow_up import FollowUp, cam_target
+from napari_aml.viewer.names import MOST_NAMES
 from napari_aml.viewer.sessions import expression_part
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ class ReviewController(QObject):
         self.viewer, self.bar = viewer, bar
         self.state = ReviewState()
         self.bridge = ReviewBridge(viewer, self.state)
+        self.later = Later(self)
+        self.bridge.later = self.soon
         self.settings = AnalysisSettings()
         self.bundle: Any = None
         self.editor = MaskEditor(self.state, self.bridge, lambda: self.busy, self)
@@ -74,6 +78,7 @@ class ReviewController(QObject):
     def close(self) -> None:
         """Stop jobs and stop listening."""
         self.bar.cancel()
+        self.later.close()
         self.follow_up.close()
         self.decider.close()
         self.editor.close()
@@ -89,6 +94,13 @@ class ReviewController(QObject):
         """Whether masks of the picture shown were edited by hand."""
         analysis = self.state.analysis
         return analysis is not None and bool(analysis.provenance.get("mask_changes_by_hand"))
+
+    def soon(self, name: str, action: Callable[[], object]) -> None:
+        """Do at once what few cells need; among very many the screen is painted first (a key is seen in a frame)."""
+        if self.state.n_cells > MOST_NAMES:
+            self.later(name, action)
+        else:
+            action()
 
     # ---- pictures ------------------------------------------------------------------------------------------
 

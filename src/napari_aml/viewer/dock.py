@@ -237,8 +237,7 @@ class SmearReviewWidget(QWidget):
         from napari.utils.notifications import show_error
 
         text = in_words(error)
-        self.status.setText(f"⚠ {text}")
-        self.status.show()
+        self.show_message(f"⚠ {text}")
         show_error(text)
 
     def show_message(self, text: str) -> None:
@@ -311,6 +310,9 @@ class SmearReviewWidget(QWidget):
         self._inspect()
 
     def _inspect(self) -> None:
+        self.controller.soon("inspect", self._show_cell)
+
+    def _show_cell(self) -> None:
         from napari_aml.viewer.inspecting import cell_view
 
         extra = self.controller.follow_up.comparison

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,8 @@ Box = tuple[int, int, int, int]
 
 
 def draw_masks(
-    masks: CellMasks, box: Box, step: int = 1, dtype: Any = np.int32, values: Mapping[int, int] | None = None
+    masks: CellMasks, box: Box, step: int = 1, dtype: Any = np.int32, values: Mapping[int, int] | None = None,
+    labels: Iterable[int] | None = None,
 ) -> np.ndarray:
     """Draw cells, every `step`-th pixel.
 
@@ -34,6 +35,8 @@ def draw_masks(
         Of the result.
     values
         label → value drawn; the label itself when None. A label that is missing is not drawn.
+    labels
+        Cells that meet the region; they are looked for when None.
 
     Returns
     -------
@@ -42,7 +45,9 @@ def draw_masks(
     """
     y0, x0, y1, x1 = box
     out = np.zeros((y1 - y0, x1 - x0), dtype)
-    for label in masks.inside(y0 * step, x0 * step, (y1 - y0) * step, (x1 - x0) * step):
+    if labels is None:
+        labels = masks.inside(y0 * step, x0 * step, (y1 - y0) * step, (x1 - x0) * step)
+    for label in labels:
         value = label if values is None else values.get(label, 0)
         if not value:
             continue

@@ -40,6 +40,8 @@ class MapDock(QWidget):
         KeyBindings(self, shared_keys(), actions)
         # A dock that napari closes is destroyed without a close event.
         self.destroyed.connect(self.panel.listening.release)
+        # Until it is at its place it must not make the window taller.
+        self.panel.hide()
         self._placed = False
 
     def showEvent(self, event: Any) -> None:
@@ -47,7 +49,11 @@ class MapDock(QWidget):
         super().showEvent(event)
         if not self._placed:
             self._placed = True
-            QTimer.singleShot(0, lambda: stack_dock(self, self.review))
+            QTimer.singleShot(0, self._place)
+
+    def _place(self) -> None:
+        stack_dock(self, self.review)
+        self.panel.show()
 
     def closeEvent(self, event: Any) -> None:
         """Stop jobs and let go of the state."""

@@ -186,7 +186,8 @@ class RegionTool(QObject):
             self._write()
 
     def _on_rows(self, what: RowsChanged) -> None:
-        if what.said and list(self._shown()) != list(self.state.regions.items()):
+        regions = self.state.regions
+        if what.said and (self._uids != list(regions) or list(self._shown()) != list(regions.items())):
             self._write()
 
     def _shown(self) -> Any:
