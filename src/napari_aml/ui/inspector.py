@@ -48,6 +48,7 @@ class CellInspector(QWidget):
         self._lut, self._view = lut, None
         self.title, self.subtitle = QLabel(), QLabel()
         self.title.setTextFormat(Qt.TextFormat.RichText)
+        self.title.setWordWrap(True)  # a long title would make the page wider than the dock
         self.subtitle.setWordWrap(True)
         self.crop = CellPicture()
         self.panels = tuple(CellPicture() for _ in range(_PANELS))
