@@ -7,8 +7,9 @@ import math
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -95,28 +96,30 @@ def read_lengths(path: str | Path) -> GeneLengths:
             packed = raw.read(2) == b"\x1f\x8b"
         opened = gzip.open if packed else open
         with opened(path, "rt", encoding="utf-8", errors="strict") as stream:
-            lines = [line for line in stream.read().splitlines() if line.strip() and not line.startswith("#")]
+            lines = (line.rstrip("\r\n") for line in stream if line.strip() and not line.startswith("#"))
+            first = next(lines, None)
+            if first is None:
+                raise ExpressionReadError(path, "the file of gene lengths is empty.", _HINT)
+            cells = first.split("\t")
+            if len(cells) == 9 and cells[3].isdigit() and cells[4].isdigit():
+                return _from_gtf(path, chain([first], lines))
+            return _from_table(path, [first, *lines])
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ExpressionReadError(path, "it is no text file of gene lengths, or it is damaged.", _HINT) from error
-    if not lines:
-        raise ExpressionReadError(path, "the file of gene lengths is empty.", _HINT)
-    cells = lines[0].split("\t")
-    if len(cells) == 9 and cells[3].isdigit() and cells[4].isdigit():
-        return _from_gtf(path, lines)
-    return _from_table(path, lines)
 
 
-def _from_gtf(path: Path, lines: list[str]) -> GeneLengths:
-    exons: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
+def _from_gtf(path: Path, lines: Iterable[str]) -> GeneLengths:
+    """A whole GTF is over a gigabyte of text: it is read line by line, and of its exons each is kept once."""
+    exons: dict[str, set[tuple[str, int, int]]] = defaultdict(set)
     names: dict[str, str] = {}
     for line in lines:
-        cells = line.split("\t")
+        cells = line.split("\t", 8)
         if len(cells) != 9 or cells[2] != "exon":
             continue
         said = dict(_ATTRIBUTE.findall(cells[8]))
         if "gene_id" in said and not said["gene_id"].endswith("_PAR_Y"):
             gene = _bare(said["gene_id"])
-            exons[gene].append((cells[0], int(cells[3]), int(cells[4])))
+            exons[gene].add((cells[0], int(cells[3]), int(cells[4])))
             names[gene] = said.get("gene_name", "")
     if not exons:
         raise ExpressionReadError(path, "the GTF has no lines of exons with a gene_id.", _HINT)
@@ -127,7 +130,7 @@ def _from_gtf(path: Path, lines: list[str]) -> GeneLengths:
     return GeneLengths(f"{path.name}, bases in any exon of the gene", by_name)
 
 
-def _covered(spans: list[tuple[str, int, int]]) -> int:
+def _covered(spans: Iterable[tuple[str, int, int]]) -> int:
     """Bases in any of some closed intervals."""
     total, end, where = 0, 0, ""
     for chromosome, start, stop in sorted(spans):
