@@ -3,7 +3,7 @@
 Features of the same cells, those of the fold that was held out longest when the demonstration bundle was
 made (2,515 of PBC, 209 of AML-Cytomorphology_LMU):
 
-shipped   the shipped bundle. It has seen these cells in its last round of training, so its figures flatter a little.
+shipped   the shipped bundle; its card says whether it has learnt this fold.
 bccd      the shipped bundle on white cells of another microscope (BCCD, fields with one white cell of known type):
           a slide on which the bundle fails.
 imagenet  EfficientNet-Lite0 with ImageNet weights, which has never seen a blood cell and says nothing of classes.
