@@ -97,7 +97,7 @@ class SmearReviewWidget(QWidget):
         self.tabs.addTab(scrolled(page(self.form, self.save_button)), "Analyse")
         self.tabs.addTab(scrolled(self.inspector), "Cells")
         self.tabs.addTab(scrolled(page(self.heatmap_form)), "Heatmap")
-        self.tabs.addTab(self.differential, "Differential")
+        self.tabs.addTab(scrolled(self.differential), "Differential")
         self.differential.layout().addWidget(self.regions.bar)
         self.tabs.addTab(self.models, "Model")
         self.project = attach_project(self)
