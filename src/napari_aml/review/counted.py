@@ -190,8 +190,8 @@ def field_names(table: pd.DataFrame, pixel_size_um: float | None, side_um: float
     if not len(table):
         return []
     side = side_um / (pixel_size_um or 1.0)
-    rows, columns = (table["y"] // side).astype(int), (table["x"] // side).astype(int)
-    slides = table["slide_id"] if "slide_id" in table else [""] * len(table)
+    rows, columns = ((table[axis].to_numpy(float) // side).astype(int).tolist() for axis in ("y", "x"))
+    slides = table["slide_id"].tolist() if "slide_id" in table else [""] * len(table)
     return [f"{s} {r + 1}/{c + 1}".strip() for s, r, c in zip(slides, rows, columns, strict=True)]
 
 

@@ -152,9 +152,12 @@ def curate(
     """
     table = analysis.table()
     mine = [d for d in decisions if d.slide_id == analysis.slide.slide_id]
-    if mine or "code_final" not in table:
+    if mine or analysis.final is None:
         final = final_codes(table, mine, reader)
         table = table.drop(columns=[c for c in final if c in table]).join(final)
+    for column, nothing in (("decided_by", ""), ("disputed", False)):
+        if column not in table:
+            table[column] = pd.Series([nothing] * len(table), table.index, dtype="str" if nothing == "" else bool)
     table["tags"], table["note"] = tags_and_notes(table["uid"], mine, reader)
     said, slide = analysis.predictions, analysis.slide
     return CuratedSlide(

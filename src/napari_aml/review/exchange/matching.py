@@ -89,13 +89,12 @@ def match(incoming: CuratedSlide, there: CuratedSlide, least_overlap: float = LE
     by_uid, doubled = int((rows >= 0).sum()), 0
     boxes = there.table[["y0", "x0", "y1", "x1"]].to_numpy(float)
     mine = incoming.table[["y0", "x0", "y1", "x1"]].to_numpy(float)
-    for i in np.flatnonzero(rows < 0):
-        if not len(boxes) or mine[i, 2] <= mine[i, 0]:
+    todo = [i for i in np.flatnonzero(rows < 0) if len(boxes) and mine[i, 2] > mine[i, 0]]
+    for i, near in zip(todo, _near(mine[todo], boxes), strict=True):
+        overlap = _overlap(mine[i], boxes[near])
+        if not len(near) or overlap.max() < least_overlap:
             continue
-        overlap = _overlap(mine[i], boxes)
-        best = int(overlap.argmax())
-        if overlap[best] < least_overlap:
-            continue
+        best = near[int(overlap.argmax())]
         if best in taken:
             rows[i], doubled = -2, doubled + 1
             continue
@@ -103,6 +102,18 @@ def match(incoming: CuratedSlide, there: CuratedSlide, least_overlap: float = LE
         taken.add(best)
     by_place = int((rows >= 0).sum()) - by_uid
     return Match(there.slide_id, rows, by_uid, by_place, doubled)
+
+
+def _near(mine: np.ndarray, boxes: np.ndarray) -> list[list[int]]:
+    """Return for each box those whose middle lies within its diagonal: no others can overlap by half."""
+    from scipy.spatial import cKDTree
+
+    if not len(mine):
+        return []
+    middle = (mine[:, :2] + mine[:, 2:]) / 2
+    reach = np.hypot(mine[:, 2] - mine[:, 0], mine[:, 3] - mine[:, 1])
+    tree = cKDTree((boxes[:, :2] + boxes[:, 2:]) / 2)
+    return [sorted(near) for near in tree.query_ball_point(middle, reach)]
 
 
 def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:

@@ -73,9 +73,13 @@ def _runs(edges: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
     """Yield (line, start, end, sign) of the maximal runs of equal, non-zero values in each row."""
     change = np.diff(np.pad(edges, ((0, 0), (1, 1))), axis=1) != 0
     line, at = np.nonzero(change)
-    for i in range(len(at) - 1):
-        if line[i] == line[i + 1] and (sign := edges[line[i], at[i]]):
-            yield int(line[i]), int(at[i]), int(at[i + 1]), int(sign)
+    if not len(at):
+        return
+    sign = edges[line[:-1], np.minimum(at[:-1], edges.shape[1] - 1)]
+    run = (line[1:] == line[:-1]) & (sign != 0)
+    yield from zip(
+        line[:-1][run].tolist(), at[:-1][run].tolist(), at[1:][run].tolist(), sign[run].tolist(), strict=True
+    )
 
 
 def _right_turn(came: tuple[int, int], here: tuple[int, int], ends: list[tuple[int, int]]) -> tuple[int, int]:
@@ -144,8 +148,6 @@ def filled(polygons: Sequence[Sequence[Any]]) -> tuple[int, int, np.ndarray]:
     ValueError
         When a ring has less than three points or is no list of numbers.
     """
-    from skimage.draw import polygon2mask
-
     rings = [[_points(ring) for ring in polygon] for polygon in polygons if len(polygon)]
     if not rings:
         raise ValueError("an outline without points")
@@ -156,11 +158,23 @@ def filled(polygons: Sequence[Sequence[Any]]) -> tuple[int, int, np.ndarray]:
         raise ValueError("an outline as large as a slide")
     mask = np.zeros((max(y1 - y0, 1), max(x1 - x0, 1)), bool)
     for polygon in rings:
-        piece = np.zeros_like(mask)
-        for ring in polygon:  # holes are what is inside twice
-            piece ^= polygon2mask(mask.shape, ring[:, ::-1] - (y0 + 0.5, x0 + 0.5))
-        mask |= piece
+        flips = np.zeros((mask.shape[0], mask.shape[1] + 1), np.int32)
+        for ring in polygon:  # what is inside twice is a hole
+            _cross(flips, ring - (x0, y0))
+        mask |= np.cumsum(flips, axis=1)[:, :-1] % 2 == 1
     return trimmed(int(y0), int(x0), mask)
+
+
+def _cross(flips: np.ndarray, ring: np.ndarray) -> None:
+    """Mark where a ring crosses each row of pixel centres: from there to the right, inside and outside change."""
+    (ax, ay), (bx, by) = ring.T, np.roll(ring, -1, 0).T
+    first, last = (np.ceil(f(ay, by) - 0.5).astype(int) for f in (np.minimum, np.maximum))
+    count = last - first
+    edge = np.repeat(np.arange(len(ring)), count)
+    row = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count)
+    x = ax[edge] + (row + 0.5 - ay[edge]) * (bx[edge] - ax[edge]) / (by[edge] - ay[edge])
+    column = np.clip(np.ceil(x - 0.5).astype(int), 0, flips.shape[1] - 1)
+    np.add.at(flips, (row, column), 1)
 
 
 def _points(ring: Any) -> np.ndarray:
