@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_aml.ui.project_readers import ReadersBox
+from napari_aml.ui.project_readers import ReadersBox, fit_height
 
 _ID = int(Qt.ItemDataRole.UserRole)
 _NONE = "No project is open. Decisions last as long as this window: make a project to keep them."
@@ -83,8 +83,6 @@ class ProjectPage(QWidget):
         self.slides = QTreeWidget()
         self.slides.setHeaderLabels(["Slide", "Cells", "Picture"])
         self.slides.setRootIsDecorated(False)
-        self.slides.setMinimumHeight(90)
-        self.slides.setMaximumHeight(170)
         self.slides.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.slides.setToolTip("Double-click a slide to show it.")
         header = self.slides.header()
@@ -184,6 +182,7 @@ class ProjectPage(QWidget):
             font.setBold(line.is_open)
             item.setFont(0, font)
             self.slides.addTopLevelItem(item)
+        fit_height(self.slides, 6)
 
     # ---- what it asks --------------------------------------------------------------------------------------
 

@@ -63,8 +63,6 @@ class ReadersBox(QGroupBox):
         self.table.setHeaderLabels(["Cell", "Said", "Settled"])
         self.table.setRootIsDecorated(False)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.table.setMinimumHeight(80)
-        self.table.setMaximumHeight(190)
         header = self.table.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
@@ -117,6 +115,7 @@ class ReadersBox(QGroupBox):
             item.setToolTip(0, uid)
             item.setToolTip(1, words)
             self.table.addTopLevelItem(item)
+        fit_height(self.table, 7)
         self.table.setVisible(bool(rows))
         self.queue_button.setEnabled(bool(rows))
         self._enable()
@@ -133,6 +132,13 @@ class ReadersBox(QGroupBox):
     def _on_settle(self) -> None:
         for uid in self.chosen():
             self.settled.emit(uid, self.code.currentData())
+
+
+def fit_height(table: QTreeWidget, most: int) -> None:
+    """Make a list as high as its rows, at least two and at most `most`; beyond, it scrolls."""
+    row = max(table.sizeHintForRow(0), table.fontMetrics().height() + 2)
+    rows = min(most, max(2, table.topLevelItemCount()))
+    table.setFixedHeight(table.header().sizeHint().height() + rows * row + 2 * table.frameWidth() + 4)
 
 
 def in_words(summary: AgreementSummary | None, differing: int, hidden: bool) -> str:

@@ -120,6 +120,8 @@ class ProjectSession(QObject):
         for layer in map(unwrap, self.dock.viewer.layers):
             if shown is not None and slide_id_of(layer) == shown:
                 self.dock.choose_picture(layer)
+        if self.controller.bridge.image is not None:
+            self._bring_up(self.controller.bridge.image)
         restore(self.dock, opened.session)
         self.refresh()
         for error in opened.errors:
@@ -225,6 +227,7 @@ class ProjectSession(QObject):
         for layer in map(unwrap, self.dock.viewer.layers):
             if slide_id_of(layer) == slide_id:
                 self.dock.choose_picture(layer)
+                self._bring_up(layer)
                 return
 
         def steps() -> Steps[OpenedSlide]:
@@ -248,6 +251,15 @@ class ProjectSession(QObject):
         if opened.analysis is not None:
             self.controller.remember(layer, opened.analysis)
         self.dock.viewer.add_layer(layer)
+        self._bring_up(layer)
+
+    def _bring_up(self, shown: Any) -> None:
+        """Show one of the project's pictures, which lie over each other, and hide the others."""
+        assert self.project is not None
+        known = {e.slide_id for e in self.project.slides()}
+        for layer in map(unwrap, self.dock.viewer.layers):
+            if slide_id_of(layer) in known:
+                layer.visible = layer is unwrap(shown)
 
     def search(self, path: str | Path) -> None:
         """Look for missing pictures in a folder."""

@@ -94,17 +94,16 @@ def array(table: pyarrow.Table, name: str, about: Mapping[str, Any]) -> np.ndarr
     if not len(column) or 0 in shape:
         return np.zeros((len(column), *shape), dtype)
     width = int(np.prod(shape))
-    out = np.empty((len(column), width), dtype)
-    start = 0
+    parts = []
     for chunk in column.chunks:
         if width > _WIDE:
             data, row = chunk.buffers()[1], width * dtype.itemsize
-            part = np.frombuffer(data, dtype, len(chunk) * width, chunk.offset * row)
+            parts.append(np.frombuffer(data, dtype, len(chunk) * width, chunk.offset * row))
         else:
-            part = chunk.flatten().to_numpy(zero_copy_only=False)
-        out[start : start + len(chunk)] = part.reshape(-1, width)
-        start += len(chunk)
-    return out.reshape(-1, *shape)
+            parts.append(chunk.flatten().to_numpy(zero_copy_only=False))
+    # Wide rows are the many megabytes of embeddings: they are not copied once more, and are read-only.
+    whole = parts[0] if len(parts) == 1 and width > _WIDE else np.concatenate(parts)
+    return whole.reshape(-1, *shape)
 
 
 def frame(table: pyarrow.Table, dtypes: Mapping[str, str]) -> pd.DataFrame:
