@@ -158,7 +158,7 @@ def test_verdicts_are_given_only_where_cells_tell():
     assert compared(10, 1, n=12).better is None and "too few" in compared(10, 1, n=12).verdict()
     assert "Nothing was held out" in compared(0, 0, n=0).verdict()
     gain, low, high = compared(55, 20).gain
-    assert low < gain == pytest.approx(35 / 60) < high
+    assert gain == pytest.approx(35 / 60) and low < gain < high
     # Exact McNemar by hand: 1 against 6 of 7 discordant cells, two-sided 2 * (1 + 7) / 2**7.
     c = Comparison(tuple("abcdefg"), ("MYO",) * 7, ("MYO",) + ("LYT",) * 6, ("LYT",) + ("MYO",) * 6, {}, {})
     assert c.p_value == pytest.approx(2 * 8 / 2**7)
