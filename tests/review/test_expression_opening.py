@@ -217,3 +217,21 @@ def test_two_samples_make_no_map(counts, bundle):
     two = run(open_expression_steps(counts, model=bundle, samples=("S1", "S2")))
     with pytest.raises(InputError, match="no map"):
         run(places_steps(two))
+
+
+@pytest.mark.parametrize(("cells", "simulated", "passed"), [(60, False, True), (58, False, False), (60, True, False)])
+def test_the_gate_of_the_image_side(cells, simulated, passed):
+    from types import SimpleNamespace
+
+    from napari_aml.patients.calling import PatientCall
+    from napari_aml.review.from_models import image_side
+
+    none = np.zeros((cells, 2))
+    said = PatientCall(
+        "p", ("NPM1", "control"), np.array([0.7, 0.3]), influence=none, shares=none, uids=("u",) * cells,
+        bundle_id="heads 1",
+    )  # fmt: skip
+    card = {"training_data": [{"patients": {"NPM1": 30, "control": 10}}], "age_range": [18, 90]}
+    side = image_side(said, SimpleNamespace(simulated=simulated, card=card))
+    assert side.passed is passed and side.called == "NPM1" and side.trained == (0.75, 0.25)
+    assert side.age_scope == (18, 90) and side.bundle_id == "heads 1"
