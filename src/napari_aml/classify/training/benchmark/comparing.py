@@ -55,7 +55,7 @@ class Compared:
     difference
         Against the control: value and paired 95 % interval; empty for the control.
     per_class
-        Code → ``n``, and ``recall``, ``precision``, ``f1`` as (mean over seeds, low, high).
+        Code → ``n``, ``groups``, and ``recall``, ``precision``, ``f1`` as (mean over seeds, low, high).
     """
 
     mean: dict[str, float]
@@ -161,7 +161,8 @@ def _per_class(runs: list[Run], codes: tuple[str, ...], weights: np.ndarray) -> 
         found = {"recall": hit / true, "precision": np.where(said > 0, hit / said, 0.0), "f1": 2 * hit / (true + said)}
     out: dict[str, dict[str, Any]] = {}
     for c, code in enumerate(codes):
-        out[code] = {"n": int((runs[0].targets == c).sum())}
+        here = runs[0].targets == c
+        out[code] = {"n": int(here.sum()), "groups": len(np.unique(runs[0].groups[here]))}
         for key, values in found.items():
             means = values[:, :, c].mean(0)
             out[code][key] = (float(means[0]), *_limits(means[1:]))

@@ -23,6 +23,8 @@ from napari_aml.provenance import now_utc
 if TYPE_CHECKING:
     from napari_aml.classify.training.benchmark.running import BenchmarkResult
 
+#: An interval over fewer groups (patients, or cells and their copies) would say nothing.
+_FEWEST_GROUPS = 5
 #: A page is a list of blocks: (kind, content).
 Block = tuple[str, object]
 Table = tuple[list[str], list[list[str]]]
@@ -112,16 +114,18 @@ def main_table(held: dict[str, Compared], runs: dict[str, list[Run]], control: s
 
 
 def class_table(held: dict[str, Compared], names: list[str], codes: tuple[str, ...]) -> Table:
-    """Return F1 (and recall) per class; figures of classes with few cells are not printed."""
-    header = ["class", "n", *[f"{name}: F1 (95 %)" for name in names], *[f"{name}: recall (95 %)" for name in names]]
+    """Return F1 and recall per class; classes of few cells get no figures, those of few groups no intervals."""
+    header = ["class", "n (groups)", *[f"{name}: F1 (95 %)" for name in names], *[f"{name}: recall (95 %)" for name in names]]
     rows = []
     for code in codes:
         n = held[names[0]].per_class[code]["n"]
-        line = [code, str(n)]
+        groups = held[names[0]].per_class[code]["groups"]
+        line = [code, f"{n} ({groups})"]
         for key in ("f1", "recall"):
             for name in names:
                 value, low, high = held[name].per_class[code][key]
-                line.append(f"n < {FEWEST}" if n < FEWEST else f"{value:.2f} ({low:.2f}–{high:.2f})")
+                limits = f" ({low:.2f}–{high:.2f})" if groups >= _FEWEST_GROUPS else ""
+                line.append(f"n < {FEWEST}" if n < FEWEST else f"{value:.2f}{limits}")
         rows.append(line)
     return header, rows
 
