@@ -72,7 +72,7 @@ class SlideLinks(QWidget):
         self.age = QSpinBox()
         self.age.setRange(_NOT_GIVEN, 120)
         self.age.setSpecialValueText("not given")
-        self.age.setSuffix(" years")
+        self.age.setSuffix(" y")
         self.age.setValue(_NOT_GIVEN)
         self.age.setToolTip("Compared with the ages that a model was trained on.")
         self.sex = QComboBox()
