@@ -252,3 +252,19 @@ def test_two_readers_of_the_same_cells_are_compared_as_pairs():
     assert (row["first"], row["second"]) == (30, 22)
     with pytest.raises(InputError, match="One reader judged 1"):
         compare_readers(["MYO"], [])
+
+
+def test_without_the_models_card_it_is_said_that_the_card_is_missing():
+    found = count_cells(cells(["MYO"] * 5 + ["NGS"] * 5))
+    assert "card of the model is not at hand" in " ".join(found.sentences())
+
+
+def test_the_same_held_out_cells_seen_in_two_ways_count_once():
+    def figures(recall):
+        share = {"value": recall, "n": 50}
+        return {"recall": {"MYO": share, "NGS": share}, "precision": {"MYO": share, "NGS": share}}
+
+    card = {"metrics": {"A": figures(0.9), "A, one view of 28 µm": figures(0.8), "B": figures(0.7), "note": "text"}}
+    assert one_against_rest(card)["MYO"] == (40 + 35, 100, 10 + 15, 100)
+    del card["metrics"]["A, one view of 28 µm"]
+    assert one_against_rest(card)["MYO"] == (45 + 35, 100, 5 + 15, 100)

@@ -79,6 +79,22 @@ def confusion_of(card: Mapping[str, Any] | None) -> Confusion | None:
     return Confusion(tuple(map(str, codes)), counts, told)
 
 
+def _tests(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the figures of each test set, once.
+
+    A card may hold figures of the same cells seen in several ways ("PBC", "PBC, one view of 28 µm"): those of one view
+    are taken, because cells of a slide are seen in one view.
+    """
+    found: dict[str, tuple[bool, Mapping[str, Any]]] = {}
+    for name, test in metrics.items():
+        if isinstance(test, Mapping) and isinstance(test.get("recall"), Mapping):
+            cells, _, how = str(name).partition(",")
+            one_view = "one view" in how
+            if cells not in found or (one_view and not found[cells][0]):
+                found[cells] = (one_view, test)
+    return [test for _, test in found.values()]
+
+
 def one_against_rest(card: Mapping[str, Any] | None) -> dict[str, tuple[int, int, int, int]]:
     """Read each class's hits and mistakes out of a card that has recall and precision, but no matrix.
 
@@ -86,15 +102,13 @@ def one_against_rest(card: Mapping[str, Any] | None) -> dict[str, tuple[int, int
     -------
     dict
         code → (true positives, its held-out cells, false positives, cells of other classes), added over the test sets
-        of the card. Classes of which no held-out cell is known are absent.
+        of the card, each counted once. Classes of which no held-out cell is known are absent.
     """
     metrics = (card or {}).get("metrics")
     if not isinstance(metrics, Mapping):
         return {}
     out: dict[str, list[int]] = {}
-    for test in metrics.values():
-        if not isinstance(test, Mapping) or not isinstance(test.get("recall"), Mapping):
-            continue
+    for test in _tests(metrics):
         total = sum(int(r.get("n") or 0) for r in test["recall"].values())
         for code, recall in test["recall"].items():
             n, value = int(recall.get("n") or 0), recall.get("value")

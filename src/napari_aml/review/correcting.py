@@ -101,6 +101,8 @@ def correct_counts(
         return _nothing("Nothing is corrected: a person confirmed every cell." if len(codes) else "There are no cells.")
     if settings.least_probability > 0:
         return _nothing("Nothing is corrected: with a least probability the mistakes in the card do not hold.")
+    if card is None:
+        return _nothing("Nothing is corrected: the card of the model is not at hand.")
     confusion = card if isinstance(card, Confusion) else confusion_of(card)
     known = one_against_rest(card) if not isinstance(card, Confusion) else {}
     if confusion is None and not known:
