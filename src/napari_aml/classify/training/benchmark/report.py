@@ -115,7 +115,7 @@ def main_table(held: dict[str, Compared], runs: dict[str, list[Run]], control: s
 
 def class_table(held: dict[str, Compared], names: list[str], codes: tuple[str, ...]) -> Table:
     """Return F1 and recall per class; classes of few cells get no figures, those of few groups no intervals."""
-    header = ["class", "n (groups)", *[f"{name}: F1 (95 %)" for name in names], *[f"{name}: recall (95 %)" for name in names]]
+    header = ["class", "n (groups)", *[f"{name}: {key} (95 %)" for key in ("F1", "recall") for name in names]]
     rows = []
     for code in codes:
         n = held[names[0]].per_class[code]["n"]
