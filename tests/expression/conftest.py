@@ -20,7 +20,7 @@ def small_trained(tmp_path_factory):
     return rows, run(train_steps(rows, out, settings, name="small", folds=3, card={"age_range": [18, 60]}))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_bundle(small_trained):
     """The bundle alone."""
     return small_trained[1].bundle

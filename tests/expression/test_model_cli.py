@@ -41,7 +41,7 @@ def labels(tmp_path_factory):
 def test_train_writes_a_bundle_that_explains_and_maps(labels, tmp_path):
     said = typed("train", expression_path(), "--labels", labels, "--out", tmp_path / "b", "--model", "logistic",
                  "--folds", 3, "--alpha", 0.3)  # fmt: skip
-    assert "logistic, 712 genes, 4 classes" in said
+    assert "genes, 4 classes: CBFB_MYH11" in said
     card = json.loads((tmp_path / "b" / "bundle.json").read_text())
     assert card["metrics"]["accuracy"]["n"] == 12
     said = typed("explain", expression_path(), "--model", tmp_path / "b", "--out", tmp_path / "e", "--labels", labels)

@@ -25,7 +25,6 @@ def test_calls_have_probabilities_sets_and_words(small_trained, small_bundle):
         assert one.probability == max(one.probabilities.values())
         assert one.subtype in one.conformal_set
         assert one.statement.startswith(f"Expression-similar to {one.subtype}")
-    assert np.mean([c.status == "ok" for c in calls]) > 0.85
 
 
 @settings(deadline=None, max_examples=8)

@@ -93,7 +93,7 @@ def test_every_model_learns_what_is_easy_and_twice_the_same(model):
     rows = small_rows()
     chosen = default_settings(model, members=1, epochs=6 if model != "gene-attention" else 3)
     if model in ("attention-aml", "mlp"):
-        chosen = chosen.but(model_args={"hidden": 32, "second": 16}, rate=5e-3)
+        chosen = chosen.but(model_args={"hidden": 32, "second": 16}, rate=1e-2, epochs=25, batch=16)
     torch.manual_seed(5)
     first = logits_of(run(fit_steps(rows.x, rows.targets, 3, chosen)), rows.x)
     torch.manual_seed(6)
@@ -110,9 +110,8 @@ def test_every_model_learns_what_is_easy_and_twice_the_same(model):
 )  # fmt: skip
 def test_every_option_trains(changes):
     rows = small_rows(36)
-    chosen = default_settings("mlp", members=1, epochs=8, rate=5e-3, model_args={"hidden": 16, "second": 8}).but(
-        **changes
-    )
+    small = {"hidden": 32, "second": 16, "dropout": 0.0}
+    chosen = default_settings("mlp", members=1, epochs=25, rate=1e-2, batch=12, model_args=small).but(**changes)
     said = logits_of(run(fit_steps(rows.x, rows.targets, 3, chosen, rows.lengths)), rows.x)
     assert (said.argmax(1) == rows.targets).mean() > 0.7
 

@@ -50,7 +50,7 @@ def fit_baseline(
     def standardised(rows: np.ndarray) -> np.ndarray:
         return np.clip((rows - centre) / spread, -6, 6)
 
-    model = _model(name, settings, seed).fit(standardised(x), targets)
+    model = _model(name, settings, seed, len(x)).fit(standardised(x), targets)
     present = np.asarray(model.classes_, int)
 
     def score(rows: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def fit_baseline(
     return score
 
 
-def _model(name: str, settings: Mapping[str, Any], seed: int) -> Any:
+def _model(name: str, settings: Mapping[str, Any], seed: int, rows: int) -> Any:
     if name == "logistic regression":
         from sklearn.linear_model import LogisticRegression
 
@@ -82,4 +82,5 @@ def _model(name: str, settings: Mapping[str, Any], seed: int) -> Any:
         return RandomForestClassifier(200, random_state=seed, **options)
     from sklearn.neighbors import KNeighborsClassifier
 
+    settings = {**settings, "n_neighbors": min(settings["n_neighbors"], rows)}
     return KNeighborsClassifier(weights="distance", **settings)
