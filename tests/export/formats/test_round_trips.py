@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -52,8 +53,6 @@ def decided(analysis):
         Decision(uid[2], s, None, "lovelace", previous="NGS"),
         Decision(region.uid, s, region.to_geojson(), "lovelace", REGION),
     ]
-    from dataclasses import replace
-
     return [replace(d, seq=i) for i, d in enumerate(rows, start=1)]
 
 
@@ -67,7 +66,11 @@ def curated():
     labels[35:40, 50:60] = 7  # no nucleus, cut by the border
     labels[33, 48] = 7  # a second piece, touching nothing
     analysis = analysis_of(labels, nuclei)
-    return curation_of([analysis], decided(analysis), name="study", licence="CC BY 4.0", source="here")
+    plain = curation_of([analysis], decided(analysis), name="study", licence="CC BY 4.0", source="here")
+    (slide,) = plain
+    # What a bundle with sets and likeness adds, and a column of a person's own.
+    table = slide.table.assign(set=["MYO NGS", "", "LYT"], unlike_training=[True, False, False], own=["a", "", "=b"])
+    return replace(plain, load={slide.slide_id: replace(slide, table=table)}.__getitem__)
 
 
 def same_masks(a, b):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: QuPath asks for UUIDs; these are made of the uid and so are the same in every export.
 NAMESPACE = uuid.UUID("6f1c3b52-2f0e-5f63-9d8e-5b8c8f1c6a11")
-#: Texts that QuPath keeps as an object's metadata.
+#: What QuPath keeps as an object's metadata, beside every other text.
 METADATA = (
     "uid", "slide_id", "label", "class", "runner_up", "code_final", "confirmed", "decided_by", "disputed", "tags",
     "note",
@@ -83,7 +83,9 @@ def _feature(slide: CuratedSlide, row: int, told: dict[str, Any]) -> dict[str, A
         "objectType": "cell" if found is not None and nucleus is not None else "detection",
         "name": told["uid"],
         "measurements": numbers,
-        "metadata": {k: str(told[k]) for k in METADATA if told.get(k) not in (None, "")}
+        "metadata": {
+            k: str(v) for k, v in told.items() if (k in METADATA or isinstance(v, str)) and v not in (None, "")
+        }
         | ({} if found is not None else {"box_only": "True"}),
     }
     if code:

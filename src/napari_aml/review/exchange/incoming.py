@@ -19,8 +19,8 @@ from napari_aml.review.exchange.curated import CuratedSlide
 #: Largest file and most rows that are read: beyond that a file is taken for a mistake.
 MOST_BYTES, MOST_ROWS = 4 << 30, 5_000_000
 #: Texts and logical values among the columns; everything else that is not in the file's own words is a number.
-TEXTS = ("uid", "slide_id", "class", "runner_up", "code_final", "decided_by", "tags", "note")
-FLAGS = ("touches_border", "cam_has_evidence", "confirmed", "disputed")
+TEXTS = ("uid", "slide_id", "class", "runner_up", "code_final", "decided_by", "tags", "note", "set")
+FLAGS = ("touches_border", "cam_has_evidence", "confirmed", "disputed", "unlike_training")
 
 
 class ExchangeError(InputError):

@@ -12,7 +12,7 @@ from napari_aml.review.exchange.reading_coco import load_json
 from napari_aml.review.exchange.shapes import filled
 from napari_aml.review.regions import ROLES, Region
 
-_FLAT = ("touches_border", "cam_has_evidence")
+_FLAT = ("touches_border", "cam_has_evidence", "unlike_training")
 
 
 def read_geojson(path: str | Path, slide_id: str = "", reader: str = "") -> Incoming:
