@@ -63,10 +63,23 @@ class Curves(QWidget):
 
 class _Plot(PlainPlot):
     def __init__(self, title: str) -> None:
+        self._title, self.legend = title, None
         super().__init__()
-        self.setTitle(title, size="9pt", color=self.ink)
         self.getAxis("left").setWidth(32)
-        self.legend = self.addLegend(offset=(-2, 2), labelTextSize="7pt", labelTextColor=self.ink)
+        self.legend = self.addLegend(offset=(-2, 2), labelTextSize="7pt")
+        self.restyle()
+
+    def restyle(self) -> None:
+        """Take the colours of the window, in title and legend, too."""
+        super().restyle()
+        self.setTitle(self._title, size="9pt", color=self.ink)
+        if self.legend is not None:
+            self.legend.setLabelTextColor(self.ink)
+
+    def showEvent(self, event: object) -> None:
+        """Take the colours of the window that it stands in by now."""
+        super().showEvent(event)
+        self.restyle()
 
     def line(self, colour: str, title: str) -> pg.PlotDataItem:
         return self.plot(

@@ -45,8 +45,8 @@ def diverse_steps(pool: Pool) -> Steps[Ranking]:
 
     def why(row: int) -> str:
         g = int(group[row])
-        known = "none has been decided yet" if not seen[g] else f"{seen[g]} decided so far"
-        return f"typical of {size[g]} cells that look alike, of which {known}"
+        known = "none decided yet" if not seen[g] else f"{seen[g]} decided so far"
+        return f"typical of {size[g]} look-alikes, {known}"
 
     return Ranking("diverse", pool.room.uids, order, scores, why)
 
