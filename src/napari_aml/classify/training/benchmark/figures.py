@@ -69,6 +69,7 @@ def _curves(path: Path, runs: dict[str, list[Run]]) -> None:
         style = "-" if i < len(_COLOURS) else "--"
         axis.plot(range(1, most + 1), np.mean(lines, 0), style, color=_COLOURS[i % len(_COLOURS)], label=name)
     axis.set(xlabel="epoch", ylabel="validation macro-F1")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.savefig(path, dpi=110)
@@ -81,7 +82,7 @@ def _reliability(path: Path, runs: dict[str, list[Run]]) -> None:
         if not found:
             continue
         prob = softmax(np.concatenate([r.logits for r in found]))
-        curve = reliability(prob, np.concatenate([r.targets for r in found]), bins=8)
+        curve = reliability(prob, np.concatenate([r.targets for r in found]), bins=int(np.clip(len(prob) // 20, 2, 8)))
         axis.plot(curve.confidence, curve.accuracy, "o-", ms=3, color=_COLOURS[i % len(_COLOURS)], label=name)
     axis.set(xlabel="confidence", ylabel="share right", xlim=(0, 1), ylim=(0, 1))
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
