@@ -245,5 +245,5 @@ def test_the_dock_fits_a_small_screen_and_says_what_it_is(dock):
     texts = [w.text() for w in dock.findChildren(type(dock.status))]
     assert RESEARCH_USE in texts
     assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == [
-        "Analyse", "Cells", "Heatmap", "Differential", "Model",
+        "Analyse", "Cells", "Heatmap", "Differential", "Model", "Project",
     ]  # fmt: skip
