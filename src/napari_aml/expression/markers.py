@@ -108,7 +108,10 @@ def marker_heatmap(
 
     from napari_aml._files import replacing
 
-    chosen = top_markers(table, most).drop_duplicates("gene")
+    chosen, title = top_markers(table, most).drop_duplicates("gene"), "Top markers of each class"
+    if chosen.empty:  # with few samples nothing can be significant
+        chosen = table.groupby("class", sort=False).head(most).drop_duplicates("gene")
+        title = "Strongest differences of each class, none significant"
     labels = np.asarray(labels, object)
     order = np.argsort(labels.astype(str), kind="stable")
     place = {g: i for i, g in enumerate(genes)}
@@ -130,7 +133,7 @@ def marker_heatmap(
     axes[0].set_xticks(
         middles, [str(named[int(np.ceil(b))]) for b in bounds[:-1]], fontsize=7, rotation=20, ha="right"
     )
-    axes[0].set_title("Top markers of each class; standard deviations from the gene's mean", fontsize=9, loc="left")
+    axes[0].set_title(f"{title}; standard deviations from the gene's mean", fontsize=9, loc="left")
     figure.colorbar(image, ax=axes[0], location="left", shrink=0.6, pad=0.01)
     if with_bars:
         axes[1].barh(range(len(rows)), chosen["attribution"], color="#4c72b0")
