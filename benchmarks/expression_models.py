@@ -47,7 +47,7 @@ def main() -> None:
     table = overall_table(made)
     best = table[~table["model"].isin(list(NETWORKS))]["mcc"].max()
     for row in table.itertuples():
-        print(f"{row.model}: MCC {row.mcc / best:.3f} of the best baseline's, {row.cpu_seconds:.0f} s of processor time")
+        print(f"{row.model}: MCC {row.mcc / best:.3f} of the best baseline's, {row.cpu_seconds:.0f} s of processor")
     print(f"{date.today()}, {platform.machine()}, Python {platform.python_version()}")
 
 
