@@ -38,7 +38,7 @@ BACKBONE = "convnext_atto_ols"
 CROP_PX = 96
 SHARE = {"pbc": 0.65, "lmu": 0.35}
 TEST_FOLD = 0
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 #: What the teacher sees.
 VARIATION = Variation(stain=0.7, transfer=0.4, neighbour=0.15, erase=0.1, blur=0.3)
 #: What it sees when the student is nearly done: close to how cells will be shown to it.
@@ -47,7 +47,7 @@ MILD = Variation(
 )
 #: What a part of the student's views get on top.
 HARD = Variation(stain=1.4, transfer=0.5, blur=0.5, neighbour=0, erase=0.1, pale=0.5, cut_off=0.15)
-HARD_SHARE = {"coarse": 0.0, "fine": 0.3, "mild": 0.12, "long": 0.2, "calm": 0.0}
+HARD_SHARE = {"coarse": 0.0, "fine": 0.3, "mild": 0.12, "long": 0.2}
 VIEWS = tuple(evaluate.View(1 / view["zoom"], flip="flip" in view) for view in TTA["views"])
 
 
@@ -61,8 +61,8 @@ class Plan:
         Rounds of the teacher, each with its own warm-up and cosine.
     banks : int
         Views in the bank; the bank of mild views is smaller.
-    coarse, fine, mild, long, calm : int
-        Student at 64 px, at full size, on milder views, long on all of them, and at a low rate without hard views.
+    coarse, fine, mild, long : int
+        Student at 64 px, at full size, on milder views, and long on all of them.
     workers : int
         Processes, one thread each.
     """
@@ -73,18 +73,17 @@ class Plan:
     fine: int = 150_000
     mild: int = 58_000
     long: int = 336_000
-    calm: int = 52_000
     workers: int = 2
 
     def scaled(self, factor: float) -> Plan:
         """Return a shorter plan, for trying things out."""
-        names = ("banks", "coarse", "fine", "mild", "long", "calm")
+        names = ("banks", "coarse", "fine", "mild", "long")
         cut = {name: max(128, round(getattr(self, name) * factor)) for name in names}
         return replace(self, teacher=tuple(max(64, round(n * factor)) for n in self.teacher), **cut)
 
 
 def student_recipe(plan: Plan, stage: str) -> fit.Recipe:
-    """Return the recipe of a student's stage (``coarse``, ``fine``, ``mild``, ``long`` or ``calm``)."""
+    """Return the recipe of a student's stage (``coarse``, ``fine``, ``mild`` or ``long``)."""
     common = {"side": CROP_PX, "distil": 0.7, "hints": 1.0, "warm_up": 0.03}
     common["average"] = 0.999 if stage == "long" else 0.995
     return {
@@ -92,7 +91,6 @@ def student_recipe(plan: Plan, stage: str) -> fit.Recipe:
         "fine": fit.Recipe(plan.fine, rate=1.2e-3, seed=1, **common),
         "mild": fit.Recipe(plan.mild, rate=1e-3, seed=2, **common),
         "long": fit.Recipe(plan.long, rate=1.2e-3, seed=3, **common),
-        "calm": fit.Recipe(plan.calm, rate=4e-4, seed=4, **common),
     }[stage]
 
 
@@ -259,7 +257,7 @@ def make_demo_bundle(data: Path, out: Path, work: Path, plan: Plan) -> None:
     train, mild = (fill_bank(cells, which, plan, taught, work) for which in BANKS)
     state = fit_student(plan, "coarse", [train], None, work)
     state = fit_student(plan, "fine", [train], state, work)
-    for stage in ("mild", "long", "calm"):
+    for stage in ("mild", "long"):
         state = fit_student(plan, stage, [mild, train], state, work)
     write_bundle(cells, student_state(state), out, work)
 
@@ -281,22 +279,24 @@ def write_bundle(cells: CellSet, state: dict[str, torch.Tensor], out: Path, work
         version=VERSION,
     )
     saved = save_bundle(out, state, card)
-    calibration, colours = calibrated(cells, saved)
-    print(save_calibrated(saved, calibration, out, {"picture_statistics": colours}).card_summary())
+    calibration, entries = calibrated(cells, saved)
+    print(save_calibrated(saved, calibration, out, entries).card_summary())
 
 
-def calibrated(cells: CellSet, bundle: ModelBundle) -> tuple[Calibration, dict[str, list[float]]]:
+def calibrated(cells: CellSet, bundle: ModelBundle) -> tuple[Calibration, dict[str, Any]]:
     """Fit sets and likeness on the held-out fold as cells of slides are seen: one view of the bundle's field.
 
     Returns
     -------
     calibration : Calibration
         At the bundle's temperature.
-    colours : dict
-        ``mean`` and ``std`` of the training cells' pixels (0…1), each source weighing the same.
+    entries : dict
+        Of the card: ``picture_statistics``, mean and std of the training cells' pixels (0…1), each source weighing
+        the same; ``confusion`` of the held-out cells.
     """
     from napari_aml.classify.predict import predict
     from napari_aml.classify.trust.calibrating import calibrate
+    from napari_aml.statistics import confusion
 
     table = cells.table
     rows = np.flatnonzero((cells.targets >= 0) & (table["fold"] == TEST_FOLD))
@@ -313,7 +313,12 @@ def calibrated(cells: CellSet, bundle: ModelBundle) -> tuple[Calibration, dict[s
         pixels = evaluate.views_of(cells, drawn_rows, CROP_PX, evaluate.View(), CROP_UM).reshape(-1, 3) / 255
         moments.append((pixels.mean(0), pixels.std(0)))
     mean, std = (np.mean([m[i] for m in moments], axis=0).round(4).tolist() for i in (0, 1))
-    return fitted, {"mean": mean, "std": std}
+    counts = confusion(cells.targets[rows], said.index, len(bundle.codes))
+    source = f"{len(rows):,} held-out cells of both sources, one view of {CROP_UM:g} µm"
+    return fitted, {
+        "picture_statistics": {"mean": mean, "std": std},
+        "confusion": {"codes": list(bundle.codes), "counts": counts.tolist(), "source": source},
+    }
 
 
 def _keep(state: dict[str, torch.Tensor], path: Path) -> None:
