@@ -1,4 +1,4 @@
-"""Does a bundle learn a new microscope from a hundred cells?
+"""What a bundle learns of a new microscope from a hundred cells.
 
     python benchmarks/site_adaptation.py --data DATA [--model BUNDLE] [--repeats 5]
 

@@ -52,8 +52,8 @@ class Analysis:
 
         Adds ``class, probability, runner_up, p_<CODE>…, ood``, where the bundle has them ``set`` (the classes
         that cannot be excluded, likeliest first) and ``unlike_training``, and ``cam_in_cell, cam_in_nucleus,
-        cam_has_evidence`` where there are predictions and heatmaps; then ``code_final, confirmed`` (a person's code goes before the
-        model's, and ``class`` stays the model's) and, with decisions, ``decided_by, disputed``.
+        cam_has_evidence`` where there are predictions and heatmaps; then ``code_final, confirmed`` (a person's code
+        goes before the model's, and ``class`` stays the model's) and, with decisions, ``decided_by, disputed``.
         """
         table = self.cells.table.reset_index(drop=True).copy()
         said = self.predictions
