@@ -24,7 +24,8 @@ from napari_aml.ui.jobs import JobBar, in_words
 from napari_aml.viewer.expression_controller import ExpressionController
 from napari_aml.viewer.expression_slides import SlideSource
 from napari_aml.viewer.pages import page, scrolled
-from napari_aml.viewer.sessions import register_expression
+from napari_aml.viewer.private import stack_dock
+from napari_aml.viewer.sessions import find_review, register_expression
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -65,12 +66,21 @@ class ExpressionWidget(QWidget):
         self._connect()
         self._mapped: Any = None
         self._hidden: frozenset[str] = frozenset()
+        self._placed = False
         register_expression(napari_viewer, self)
         # A dock that napari closes is destroyed without a close event: it must stop listening all the same.
         self.destroyed.connect(partial(_let_go, napari_viewer, self.slides))
         QTimer.singleShot(0, self.prepare)
 
     # ---- building ------------------------------------------------------------------------------------------
+
+    def showEvent(self, event: Any) -> None:
+        """Stand behind a tab beside the dock "Smear review" the first time, where that is open."""
+        super().showEvent(event)
+        review = None if self._placed else find_review(self.viewer)
+        self._placed = True
+        if review is not None:
+            QTimer.singleShot(0, lambda: stack_dock(self, review))
 
     def _build(self) -> None:
         self.status, self.linked = wrapped(), wrapped()
