@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QThreadPool, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage
 
 from napari_aml.ui.picture import rgba_image
@@ -66,9 +68,13 @@ class Thumbnails(QObject):
         self._asked: set[Key] = set()
         self._workers = 0
         self._generation = 0
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(_THREADS)
+        self._closed = False
+        # Not a QThreadPool: when Qt deletes one it waits for its threads while this thread keeps Python's lock, which
+        # they need to end.
+        self._pool = ThreadPoolExecutor(_THREADS, "thumbnails")
         self._cut.connect(self._on_cut)
+        # A dock that napari closes is deleted without a word.
+        self.destroyed.connect(partial(_let_go, self._pool))
 
     def get(self, uid: str, pixels: int) -> QImage | None:
         """Return a cell's thumbnail: of the fitting size, else of another one while that is made, else None."""
@@ -82,6 +88,8 @@ class Thumbnails(QObject):
 
     def want(self, uids: Sequence[str], pixels: int) -> None:
         """Say which cells are on the screen, the most urgent first; what was wanted before and has not begun is not."""
+        if self._closed:
+            return
         side = side_for(pixels)
         wanted = []
         for uid in uids:
@@ -93,7 +101,7 @@ class Thumbnails(QObject):
             start = min(_THREADS, -(-len(wanted) // _BATCH)) - self._workers
             self._workers += max(0, start)
         for _ in range(max(0, start)):
-            self._pool.start(self._work)
+            self._pool.submit(self._work)
 
     def forget(self, uids: Sequence[str] | None = None) -> None:
         """Drop the thumbnails of cells whose picture changed; None drops all."""
@@ -108,9 +116,9 @@ class Thumbnails(QObject):
 
     def close(self) -> None:
         """Stop cutting and wait for what is being cut."""
+        self._closed = True
         self.forget()
-        self._pool.clear()
-        self._pool.waitForDone(10_000)
+        self._pool.shutdown(cancel_futures=True)
 
     @property
     def busy(self) -> bool:
@@ -129,7 +137,11 @@ class Thumbnails(QObject):
                 if not batch:
                     self._workers -= 1
                     return
-            self._cut.emit(_cut(batch), generation)
+            images = _cut(batch)
+            try:
+                self._cut.emit(images, generation)
+            except RuntimeError:  # deleted meanwhile: nobody waits for them any more
+                return
 
     # ---- in the main thread --------------------------------------------------------------------------------
 
@@ -145,6 +157,10 @@ class Thumbnails(QObject):
             _, old = self._kept.popitem(last=False)
             self._bytes -= old.sizeInBytes()
         self.ready.emit([uid for uid, _ in images])
+
+
+def _let_go(pool: ThreadPoolExecutor, *_: object) -> None:
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _cut(batch: list[tuple[Key, Analysis, float, float]]) -> dict[Key, QImage]:
