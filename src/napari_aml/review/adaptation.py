@@ -253,12 +253,17 @@ def _predict(
 def _corrected(
     said: Predictions, targets: np.ndarray, groups: np.ndarray, folds: int, seed: int
 ) -> tuple[np.ndarray, Head]:
-    from napari_aml.review.teach.head import Scale, choose_pull, fit_head, log_probabilities, out_of_fold
+    from napari_aml.review.teach.head import Scale, choose_pull, fit_head, out_of_fold
 
-    scale, offset = Scale.of(said.embedding), log_probabilities(said.probabilities)
+    scale, offset = Scale.of(said.embedding), offsets(said.probabilities)
     pull = choose_pull(said.embedding, offset, targets, scale, groups)
     chances = out_of_fold(said.embedding, offset, targets, pull, scale, groups=groups, folds=folds, seed=seed)
     return chances, fit_head(said.embedding, offset, targets, pull, scale)
+
+
+def offsets(probabilities: np.ndarray) -> np.ndarray:
+    """Return log-probabilities without a floor, float32 (n, k): the correction will stand on the raw logits."""
+    return np.log(np.maximum(probabilities, 1e-30)).astype(np.float32)
 
 
 def _attempt(

@@ -23,6 +23,9 @@ CAUTIOUS = 3.0
 #: Log-probabilities below this say no more than "never": a class that the network does not know starts here.
 FLOOR = float(np.log(1e-4))
 
+#: A gain below so many nats a cell is no reason for a weaker pull: it only makes right answers a little surer.
+_WORTH = 0.04
+
 #: Rows that the pull is chosen on at most; more would only cost time.
 _ENOUGH = 800
 
@@ -142,7 +145,7 @@ def _scaled(head: Head, scale: Scale) -> np.ndarray:
 def choose_pull(
     rows: np.ndarray, offset: np.ndarray, targets: np.ndarray, scale: Scale, groups: np.ndarray | None = None
 ) -> float:
-    """Choose the strongest pull whose out-of-fold log loss is the least but for one standard error of the difference.
+    """Choose the strongest pull whose out-of-fold log loss is the least but for one standard error, or for too little.
 
     With fewer than `FEWEST` decisions it is `CAUTIOUS`; of many, an even sample of 800 decides.
     """
@@ -163,7 +166,7 @@ def choose_pull(
     best = min(losses.values(), key=lambda loss: loss.mean())
     for pull, loss in losses.items():  # strongest first
         gap = loss - best
-        if gap.mean() <= gap.std() / np.sqrt(len(gap)):
+        if gap.mean() <= max(gap.std() / np.sqrt(len(gap)), _WORTH):
             return pull
     raise AssertionError("the best pull is as good as itself")
 
