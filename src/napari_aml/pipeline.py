@@ -263,7 +263,7 @@ def compare_expression(
     person: Person | None = None,
     fusion: FusionSettings | None = None,
 ) -> Concordance:
-    """Hold the expression of a patient's sample against what was counted on his slides.
+    """Hold the expression of a patient's sample against what was counted on their slides.
 
     Parameters
     ----------

@@ -148,7 +148,9 @@ def test_a_changed_weight_file_and_another_kind_are_refused(composition, tmp_pat
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
     with pytest.raises(BundleError, match="not those"):
         load_patient_bundle(tmp_path / "b")
-    (tmp_path / "b" / "bundle.json").write_text(json.dumps({"kind": "image-classifier"}))
+    (tmp_path / "b" / "bundle.json").write_text(
+        json.dumps({"format": "napari-aml-bundle", "format_version": 1, "kind": "image-classifier"})
+    )
     with pytest.raises(BundleError, match="image-classifier"):
         load_patient_bundle(tmp_path / "b")
     with pytest.raises(BundleError, match=r"bundle\.json"):

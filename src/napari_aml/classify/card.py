@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from napari_aml._bundles import IMAGE, check_head
 from napari_aml.classify.views import Tta
 from napari_aml.errors import BundleError
-
-FORMAT, FORMAT_VERSION, KIND = "napari-aml-bundle", 1, "image-classifier"
 
 # A plain timm name. It also keeps out timm's "hf-hub:" and "local-dir:" names, which would read elsewhere.
 _BACKBONE = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_]+)?")
@@ -70,22 +69,7 @@ def check_card(card: Any, path: Path) -> dict[str, Any]:
     BundleError
         Naming the file, the entry and what it should be.
     """
-    if not isinstance(card, dict):
-        raise BundleError(f"'{path}' is no bundle card: it holds no JSON object.")
-    if card.get("format") != FORMAT:
-        raise BundleError(f"'{path}' is no card of a model bundle: its \"format\" is not {FORMAT!r}.")
-    version = card.get("format_version")
-    if version != FORMAT_VERSION:
-        newer = isinstance(version, int) and version > FORMAT_VERSION
-        raise BundleError(
-            f"The bundle '{path.parent}' has format version {version!r}; this program reads {FORMAT_VERSION}.",
-            "Update napari-aml." if newer else "Save the bundle anew.",
-        )
-    if card.get("kind") != KIND:
-        raise BundleError(
-            f"The bundle '{path.parent}' is of the kind {card.get('kind')!r}, not {KIND!r}.",
-            "Choose a bundle that classifies pictures of cells.",
-        )
+    card = check_head(card, path, IMAGE, "Choose a bundle that classifies pictures of cells.")
     for entry, (fits, wanted) in _ENTRIES.items():
         if entry not in card and entry not in _OPTIONAL:
             raise BundleError(f"'{path}' lacks the entry \"{entry}\" ({wanted}).")

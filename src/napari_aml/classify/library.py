@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_aml._bundles import IMAGE, SHIPPED, bundle_paths, user_folder
+from napari_aml._bundles import IMAGE, SHIPPED, search, user_folder
 from napari_aml.classify.bundle import ModelBundle, open_bundle
 from napari_aml.errors import BundleError
 
@@ -17,22 +17,12 @@ def find_bundles() -> list[ModelBundle]:
 
     Bundles whose card is damaged are left out; `broken_bundles` names them.
     """
-    return [found for _, found in _search() if isinstance(found, ModelBundle)]
+    return [found for _, found in search(IMAGE, open_bundle) if isinstance(found, ModelBundle)]
 
 
 def broken_bundles() -> dict[Path, BundleError]:
     """Return the folders that look like bundles and cannot be opened, with the reason."""
-    return {path: found for path, found in _search() if isinstance(found, BundleError)}
-
-
-def _search() -> list[tuple[Path, ModelBundle | BundleError]]:
-    found: list[tuple[Path, ModelBundle | BundleError]] = []
-    for path in bundle_paths(IMAGE):
-        try:
-            found.append((path, open_bundle(path)))
-        except BundleError as error:
-            found.append((path, error))
-    return found
+    return {path: found for path, found in search(IMAGE, open_bundle) if isinstance(found, BundleError)}
 
 
 def load_bundle(spec: str | Path | ModelBundle | None = None) -> ModelBundle:

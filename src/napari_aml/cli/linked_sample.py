@@ -1,4 +1,4 @@
-"""``analyse --expression FILE --sample ID``: the patient's expression beside his pictures."""
+"""``analyse --expression FILE --sample ID``: the patient's expression beside their pictures."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_aml._bundles import CARD, EXPRESSION, FORMAT, FORMAT_VERSION, SHIPPED, WEIGHTS, bundle_paths
+from napari_aml._bundles import CARD, EXPRESSION, FORMAT, FORMAT_VERSION, SHIPPED, WEIGHTS, search
 from napari_aml._files import replacing_folder
 from napari_aml.errors import BundleError
 from napari_aml.expression.card import check_card, summarise_card
@@ -315,17 +315,7 @@ def save_expression_bundle(
 
 def find_expression_bundles() -> list[ExpressionBundle]:
     """Find the expression bundles on this machine, their cards checked and their weights not read; loads no torch."""
-    return [found for _, found in _search() if isinstance(found, ExpressionBundle)]
-
-
-def _search() -> list[tuple[Path, ExpressionBundle | BundleError]]:
-    found: list[tuple[Path, ExpressionBundle | BundleError]] = []
-    for path in bundle_paths(EXPRESSION):
-        try:
-            found.append((path, open_expression_bundle(path)))
-        except BundleError as error:
-            found.append((path, error))
-    return found
+    return [found for _, found in search(EXPRESSION, open_expression_bundle) if isinstance(found, ExpressionBundle)]
 
 
 def load_expression_bundle(spec: str | Path | ExpressionBundle | None = None) -> ExpressionBundle:
@@ -350,7 +340,7 @@ def load_expression_bundle(spec: str | Path | ExpressionBundle | None = None) ->
     path = Path(spec).expanduser()
     if path.exists():
         return open_expression_bundle(path).verify()
-    found = _search()
+    found = search(EXPRESSION, open_expression_bundle)
     for where, bundle in found:
         if isinstance(bundle, ExpressionBundle) and str(spec) in (bundle.name, where.name):
             return bundle.verify()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari_aml._bundles import EXPRESSION, FORMAT, FORMAT_VERSION
+from napari_aml._bundles import EXPRESSION, check_head
 from napari_aml.errors import BundleError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -72,22 +72,7 @@ def check_card(card: Any, path: Path) -> dict[str, Any]:
     BundleError
         Naming the file, the entry and what it should be.
     """
-    if not isinstance(card, dict):
-        raise BundleError(f"'{path}' is no bundle card: it holds no JSON object.")
-    if card.get("format") != FORMAT:
-        raise BundleError(f"'{path}' is no card of a model bundle: its \"format\" is not {FORMAT!r}.")
-    version = card.get("format_version")
-    if version != FORMAT_VERSION:
-        newer = isinstance(version, int) and version > FORMAT_VERSION
-        raise BundleError(
-            f"The bundle '{path.parent}' has format version {version!r}; this program reads {FORMAT_VERSION}.",
-            "Update napari-aml." if newer else "Save the bundle anew.",
-        )
-    if card.get("kind") != EXPRESSION:
-        raise BundleError(
-            f"The bundle '{path.parent}' is of the kind {card.get('kind')!r}, not {EXPRESSION!r}.",
-            "Choose a bundle that reads gene expression.",
-        )
+    card = check_head(card, path, EXPRESSION, "Choose a bundle that reads gene expression.")
     for entry, (fits, wanted) in _ENTRIES.items():
         if entry not in card and entry not in _OPTIONAL:
             raise BundleError(f"'{path}' lacks the entry \"{entry}\" ({wanted}).")

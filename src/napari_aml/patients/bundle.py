@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from napari_aml import RESEARCH_USE
+from napari_aml._bundles import CARD, FORMAT, FORMAT_VERSION, PATIENT, WEIGHTS, check_head
 from napari_aml._files import replacing_folder
 from napari_aml.errors import BundleError
 from napari_aml.patients.heads import Head, head_from
 from napari_aml.patients.study import StudyResult
 from napari_aml.provenance import now_utc, versions
 
-KIND, FORMAT = "patient-classifier", "napari-aml-bundle"
-_FILES = ("model.safetensors", "bundle.json")
+_FILES = (WEIGHTS, CARD)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def save_patient_bundle(result: StudyResult, path: str | Path, name: str, versio
     weights = save({k: np.ascontiguousarray(v) for k, v in result.head.arrays().items()})
     counts = {s: int((cohort.targets == i).sum()) for i, s in enumerate(cohort.subtypes)}
     card = {
-        "format": FORMAT, "format_version": 1, "kind": KIND, "name": name, "version": version, "head": result.chosen,
+        "format": FORMAT, "format_version": FORMAT_VERSION, "kind": PATIENT, "name": name,
+        "version": version, "head": result.chosen,
         "subtypes": list(cohort.subtypes), "class_codes": list(cohort.codes), "image_bundle_id": cohort.bundle_id,
         "temperature": best.temperature, "simulated": cohort.simulated,
         "training_data": [{"name": cohort.name, "n": len(cohort), "patients": counts, "licence": cohort.licence}],
@@ -94,8 +95,8 @@ def save_patient_bundle(result: StudyResult, path: str | Path, name: str, versio
     }  # fmt: skip
     path = Path(path)
     with replacing_folder(path, _FILES) as beside:
-        (beside / "model.safetensors").write_bytes(weights)
-        (beside / "bundle.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (beside / WEIGHTS).write_bytes(weights)
+        (beside / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return load_patient_bundle(path)
 
 
@@ -112,16 +113,14 @@ def load_patient_bundle(path: str | Path) -> PatientBundle:
 
     path = Path(path)
     try:
-        card = json.loads((path / "bundle.json").read_text(encoding="utf-8"))
-        weights = (path / "model.safetensors").read_bytes()
+        card = json.loads((path / CARD).read_text(encoding="utf-8"))
+        weights = (path / WEIGHTS).read_bytes()
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise BundleError(f"'{path}' is no patient bundle: '{missing}' is missing.", "Check the path.") from error
     except (OSError, ValueError) as error:
         raise BundleError(f"Cannot read the patient bundle '{path}': {error}", "Copy it again.") from error
-    if not isinstance(card, dict) or card.get("kind") != KIND:
-        kind = card.get("kind") if isinstance(card, dict) else None
-        raise BundleError(f"The bundle '{path}' is of the kind {kind!r}, not {KIND!r}.", "Choose a patient bundle.")
+    card = check_head(card, path / CARD, PATIENT, "Choose a patient bundle.")
     if hashlib.sha256(weights).hexdigest() != card.get("sha256"):
         raise BundleError(f"The weights of '{path}' are not those that its card names.", "Copy the whole folder again.")
     try:

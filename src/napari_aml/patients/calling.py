@@ -9,7 +9,8 @@ import numpy as np
 
 from napari_aml.errors import BundleError
 from napari_aml.patients.bags import Bag
-from napari_aml.patients.heads import log_odds, probabilities
+from napari_aml.patients.heads import log_odds
+from napari_aml.statistics import softmax
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +117,6 @@ def call_patient(bag: Bag, bundle: PatientBundle, image_bundle_id: str) -> Patie
     if bundle.simulated:
         warnings.append("The patient model was trained on simulated patients: it shows the method, nothing else.")
     return PatientCall(
-        bag.patient, bundle.subtypes, probabilities(logits), log_odds(logits)[None] - without,
+        bag.patient, bundle.subtypes, softmax(logits), log_odds(logits)[None] - without,
         shares - shares.mean(1, keepdims=True), bag.uids, bundle.bundle_id, tuple(warnings),
     )  # fmt: skip

@@ -162,13 +162,6 @@ def head_from(name: str, codes: Sequence[str], arrays: Mapping[str, np.ndarray])
     return LinearHead(name, tuple(codes), **stored)
 
 
-def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Softmax over the last axis."""
-    z = np.asarray(logits, float) / temperature
-    z = np.exp(z - z.max(-1, keepdims=True))
-    return z / z.sum(-1, keepdims=True)
-
-
 def log_odds(logits: np.ndarray) -> np.ndarray:
     """Log odds of each class against all others, over the last axis; unlike probabilities they never saturate."""
     from scipy.special import logsumexp

@@ -11,7 +11,7 @@ import numpy as np
 from napari_aml.errors import InputError
 from napari_aml.patients.bags import Cohort
 from napari_aml.patients.fitting import FitSettings, fit_head
-from napari_aml.patients.heads import HEADS, Head, probabilities
+from napari_aml.patients.heads import HEADS, Head
 from napari_aml.progress import Progress, Steps
 
 #: Two heads whose held-out log loss differs by less than this are alike, and the simpler one is taken.
@@ -182,10 +182,10 @@ def _judge(
     shuffled: np.ndarray,
     cohort: Cohort,
 ) -> HeadResult:
-    from napari_aml.statistics import classification_metrics
+    from napari_aml.statistics import classification_metrics, softmax
 
     temperature = _temperature(logits, targets)
-    said = probabilities(logits, temperature)
+    said = softmax(logits, temperature)
     loss = float(-np.log(np.maximum(said[np.arange(len(said)), targets], 1e-12)).mean())
     result = HeadResult(
         name, said, temperature, loss, classification_metrics(targets, said, cohort.subtypes, repeats=500)

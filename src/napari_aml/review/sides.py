@@ -127,7 +127,7 @@ def _count(table: pd.DataFrame, codes: Sequence[str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ImageCall:
-    """What an image model says of a patient's subtype, from the cells of his slides.
+    """What an image model says of a patient's subtype, from the cells of their slides.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The dock widget "Expression": a patient's RNA-seq beside his slides. Works alone or beside the review dock."""
+"""The dock widget "Expression": a patient's RNA-seq beside their slides. Works alone or beside the review dock."""
 
 from __future__ import annotations
 

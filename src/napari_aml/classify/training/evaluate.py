@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_aml.statistics import exact_interval, softmax
 from napari_aml.taxonomy import MATURATION
 
 from .augment import warped
@@ -71,13 +72,6 @@ def logits_of(network: torch.nn.Module, images: np.ndarray, batch: int = 256) ->
     return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
 
-def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities over the last axis."""
-    scaled = logits / temperature
-    scaled = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return scaled / scaled.sum(-1, keepdims=True)
-
-
 def view_logits(
     network: torch.nn.Module,
     cells: CellSet,
@@ -95,22 +89,10 @@ def mean_probability(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray
     return softmax(logits, temperature).mean(0)
 
 
-def exact_interval(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Clopper-Pearson interval of a share (exact; Clopper and Pearson 1934)."""
-    from scipy.stats import beta
-
-    if n == 0:
-        return 0.0, 1.0
-    tail = (1 - level) / 2
-    low = beta.ppf(tail, right, n - right + 1) if right > 0 else 0.0
-    high = beta.ppf(1 - tail, right + 1, n - right) if right < n else 1.0
-    return float(low), float(high)
-
-
 def share(hits: np.ndarray) -> dict[str, float | int | list[float]]:
     """A share with its n and exact 95 % interval, as it stands in a card."""
     right, n = int(hits.sum()), len(hits)
-    low, high = exact_interval(right, n)
+    low, high = map(float, exact_interval(right, n)) if n else (0.0, 1.0)
     return {
         "value": round(right / n, 4) if n else None,
         "n": n,

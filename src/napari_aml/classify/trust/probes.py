@@ -83,12 +83,12 @@ def red_cells(n: int, crop_um: float, crop_px: int, seed: int = 0) -> np.ndarray
 
 def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
     """Return the share of pairs in which the one from outside scores higher (ties count half)."""
-    from scipy.stats import rankdata
+    from sklearn.metrics import roc_auc_score
 
     if not len(inside) or not len(outside):
         return float("nan")
-    ranks = rankdata(np.concatenate([inside, outside]))[len(inside) :]
-    return float((ranks.sum() - len(outside) * (len(outside) + 1) / 2) / (len(inside) * len(outside)))
+    truth = np.repeat([0, 1], [len(inside), len(outside)])
+    return float(roc_auc_score(truth, np.concatenate([inside, outside])))
 
 
 #: Name → what it does to crops (n, h, w, 3) of a known µm/px.
