@@ -214,6 +214,7 @@ app.command("explain-test")(explain_test.explain_test)
 
 app.command("import")(dataset_commands.import_)
 app.command()(dataset_commands.dataset)
+app.command()(dataset_commands.join)
 app.command()(training_commands.train)
 app.command()(training_commands.benchmark)
 app.add_typer(expression_commands.app, name="expression")

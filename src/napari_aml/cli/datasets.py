@@ -1,4 +1,4 @@
-"""napari-aml import, dataset: labelled pictures become a dataset, and what is in one."""
+"""napari-aml import, dataset, join: labelled pictures become a dataset, what is in one, several made one."""
 
 from __future__ import annotations
 
@@ -80,3 +80,21 @@ def dataset(
             typer.echo(f"  {finding.severity}: {finding.text}")
     if any(f.severity == "error" for f in found):
         raise typer.Exit(InputError.exit_code)
+
+
+def join(
+    paths: Annotated[list[Path], typer.Argument(help="Datasets' folders, one or more.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new dataset.")],
+    per_class: Annotated[
+        int, typer.Option("--per-class", min=0, help="Draw at most this many of each class of each dataset; 0 = all.")
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw.")] = 0,
+) -> None:
+    """Make one dataset of several, or a smaller one of one."""
+    from napari_aml.datasets import join_steps
+    from napari_aml.export import check_writable
+
+    check_writable(out.parent)
+    made = drive("join", join_steps(paths, out, per_class=per_class, seed=seed))
+    typer.echo(made.summary())
+    typer.echo(f"Dataset: {out}")

@@ -6,6 +6,7 @@
 from napari_aml.datasets.checking import Finding, check
 from napari_aml.datasets.dataset import COLUMNS, Dataset, DatasetError
 from napari_aml.datasets.importing import IMPORTERS, import_dataset, import_dataset_steps
+from napari_aml.datasets.joining import join_steps
 from napari_aml.datasets.leakage import Leakage
 from napari_aml.datasets.mapping import Mapping, load_mapping
 from napari_aml.datasets.splitting import Split, SplitError, read_split, split
@@ -24,6 +25,7 @@ __all__ = [
     "check",
     "import_dataset",
     "import_dataset_steps",
+    "join_steps",
     "load_mapping",
     "read_split",
     "split",

@@ -121,7 +121,8 @@ class Dataset:
 
         digest = hashlib.sha256()
         for name in ("uid", "code", "sha256", "patient", "slide", "field", "group", "pixel_size_um"):
-            digest.update("\x1f".join(self.table[name].astype(str)).encode())
+            # Not astype(str): pandas 3 leaves an unknown number a number there.
+            digest.update("\x1f".join(map(str, self.table[name].tolist())).encode())
         return digest.hexdigest()
 
     def summary(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +46,7 @@ def arms_of(suite: str, config: TrainConfig, backbones: tuple[str, ...] | None =
     config
         The recipe that is varied; it is the control of every axis but the backbones'.
     backbones
-        Names of the backbones' axis; the first is its control.
+        Names of the backbones' axis, each perhaps with arguments (``name:argument=value``); the first is its control.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def arms_of(suite: str, config: TrainConfig, backbones: tuple[str, ...] | None =
     """
     if suite == "backbones":
         return [
-            Arm(suite, name, _of_backbone(config, name), control=position == 0)
+            Arm(suite, *_of_backbone(config, name), control=position == 0)
             for position, name in enumerate(dict.fromkeys(backbones or BACKBONES))
         ]
     changes: dict[str, dict[str, Any]]
@@ -100,10 +101,24 @@ def _hyperparameters(config: TrainConfig) -> dict[str, dict[str, Any]]:
     }
 
 
-def _of_backbone(config: TrainConfig, name: str) -> TrainConfig:
-    """Give a backbone its recipe; arguments that only the recipe's own backbone takes are left away for others."""
-    arguments = config.backbone_args if name.split("_")[0] == config.backbone.split("_")[0] else {}
+def _of_backbone(config: TrainConfig, given: str) -> tuple[str, TrainConfig]:
+    """Name and recipe of a backbone; ``vit_tiny_patch16_224:patch_size=8`` gives it arguments of its own.
+
+    Arguments that only the recipe's own backbone takes are left away for others.
+    """
+    name, *own = given.split(":")
+    arguments = dict(config.backbone_args) if name.split("_")[0] == config.backbone.split("_")[0] else {}
     if name.startswith("convnext") and not (config.pretrained or config.weights or arguments):
         # timm's start of 1e-6 is meant for 300 epochs of ImageNet: in a short training the blocks would stay asleep.
         arguments = {"ls_init_value": 0.3}
-    return config.changed(backbone=name, backbone_args=arguments)
+    for part in own:
+        key, _, value = part.partition("=")
+        try:
+            arguments[key.strip()] = tomllib.loads(f"x = {value}")["x"]
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(
+                f"'{part}' of the backbone '{given}' is no argument.",
+                "Write name:argument=value, such as vit_tiny_patch16_224:patch_size=8.",
+            ) from error
+    shown = name if not own else f"{name} ({', '.join(own)})"
+    return shown, config.changed(backbone=name, backbone_args=arguments)

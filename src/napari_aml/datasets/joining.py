@@ -1,0 +1,116 @@
+"""Several datasets made one, or a part of one drawn: whole groups, evenly over the classes of each source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_aml.datasets.dataset import Dataset, DatasetError
+from napari_aml.datasets.leakage import LEVELS
+from napari_aml.datasets.writing import write_dataset_steps
+from napari_aml.progress import Progress, Steps
+
+#: Entries of a card that stay when all parts agree on them, and are joined by "; " when they do not.
+_SAID = ("source", "licence", "tissue", "stain", "scanner")
+
+
+def join_steps(
+    parts: Sequence[Dataset | str | Path], out: str | Path, *, per_class: int = 0, seed: int = 0
+) -> Steps[Dataset]:
+    """Write one dataset from several, or a smaller one from one.
+
+    Parameters
+    ----------
+    parts
+        Datasets or their folders. Patients, slides, fields and groups of near-duplicates of different sources never
+        meet: the dataset's name is put before each where there are several.
+    out
+        Folder of the new dataset.
+    per_class
+        Draw at most this many labelled pictures of each class of each part, whole groups of near-duplicates first
+        come; 0 = all, those without a class included.
+    seed
+        Of the draw.
+
+    Raises
+    ------
+    DatasetError
+        No part, a part that is no dataset, or two parts with the same name.
+    """
+    import pandas as pd
+
+    held = [p if isinstance(p, Dataset) else Dataset.open(p) for p in parts]
+    if not held:
+        raise DatasetError("There is no dataset to join.", "Name one or more.")
+    names = _names(held)
+    yield Progress(0, 0, "Looking at the datasets")
+    tables, pictures, patients = [], [], []
+    for name_of, dataset in zip(names, held, strict=True):
+        rows = np.arange(len(dataset)) if not per_class else drawn(dataset, per_class, seed)
+        table = dataset.table.iloc[rows].copy()
+        pictures += [dataset.path / p for p in table["picture"]]
+        known = dataset.patients
+        if len(held) > 1:
+            for name in (*LEVELS, "group", "uid"):
+                table[name] = [f"{name_of}:{v}" if v else v for v in table[name].astype(str)]
+            if known is not None:
+                known["patient"] = [f"{name_of}:{v}" for v in known["patient"]]
+        tables.append(table)
+        if known is not None:
+            patients.append(known)
+    table = pd.concat(tables, ignore_index=True)
+    return (
+        yield from write_dataset_steps(
+            out, table, pictures, _meta(held, per_class, seed),
+            patients=pd.concat(patients, ignore_index=True) if patients else None,
+        )
+    )  # fmt: skip
+
+
+def _names(held: list[Dataset]) -> list[str]:
+    """What the parts are called; by their folders where two datasets bear one name."""
+    names = [d.name for d in held]
+    if len(set(names)) < len(names):
+        names = [d.path.name for d in held]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise DatasetError(f"Two of the datasets are called '{twice}'.", "Give their folders two names.")
+    return names
+
+
+def drawn(dataset: Dataset, per_class: int, seed: int) -> np.ndarray:
+    """Draw at most `per_class` labelled rows of each class: one of every group, then a second of each."""
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(dataset.labelled)
+    codes, groups = dataset.table["code"].to_numpy(str)[rows], dataset.groups[rows]
+    taken = []
+    for code in dataset.codes:
+        here = rows[codes == code]
+        of = groups[codes == code]
+        turn = np.zeros(len(here), int)
+        for group in np.unique(of):
+            turn[of == group] = np.arange((of == group).sum())
+        taken.append(here[np.argsort(turn, kind="stable")[:per_class]])
+    return np.sort(np.concatenate(taken)) if taken else np.zeros(0, np.int64)
+
+
+def _meta(held: list[Dataset], per_class: int, seed: int) -> dict[str, Any]:
+    meta: dict[str, Any] = {}
+    for entry in _SAID:
+        said = list(dict.fromkeys(str(d.meta.get(entry)) for d in held if d.meta.get(entry)))
+        if said:
+            meta[entry] = "; ".join(said)
+    mappings = [d.meta["mapping"] for d in held if isinstance(d.meta.get("mapping"), dict)]
+    if mappings:
+        meta["mapping"] = {
+            "name": "+".join(str(m.get("name")) for m in mappings),
+            "version": "+".join(str(m.get("version")) for m in mappings),
+        }
+    parts = [{"name": d.name, "pictures": len(d), "fingerprint": d.fingerprint()} for d in held]
+    meta["joined"] = {"parts": parts, "per_class": per_class, "seed": seed}
+    if per_class:
+        meta["notes"] = [f"At most {per_class} pictures of each class of each part were drawn, seed {seed}."]
+    return meta
