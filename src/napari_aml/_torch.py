@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import timm
     import torch
 
-__all__ = ["DEVICES", "Device", "choose_device", "is_out_of_memory", "release_memory", "timm", "torch"]
+__all__ = ["DEVICES", "Device", "choose_device", "is_out_of_memory", "one_thread", "release_memory", "timm", "torch"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -168,3 +168,20 @@ def release_memory(device: Device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread meanwhile: for tensors so small that threads wait for each other longer than they work.
+
+    On a machine whose cores are busy the difference is hundredfold, for each of thousands of small operations then
+    waits until every thread has had its turn.
+    """
+    from napari_aml._torch import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

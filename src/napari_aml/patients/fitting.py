@@ -91,7 +91,7 @@ def _fit_linear(
 def _fit_attention(
     bags: Sequence[Bag], targets: np.ndarray, classes: int, settings: FitSettings
 ) -> Iterator[AttentionHead | None]:
-    from napari_aml._torch import torch
+    from napari_aml._torch import one_thread, torch
 
     rng = np.random.default_rng(settings.seed)
     cells = np.concatenate([bag.embedding for bag in bags]).astype(float)
@@ -118,8 +118,8 @@ def _fit_attention(
     share = torch.from_numpy(np.where(counts > 0, len(bags) / (np.maximum(counts, 1) * (counts > 0).sum()), 0)).float()
     truth = torch.from_numpy(np.asarray(targets, np.int64))
     keep = 1 - settings.dropout
-    for _ in range(settings.epochs):
-        yield None
+
+    def epoch() -> None:
         for batch in np.array_split(rng.permutation(len(bags)), max(1, len(bags) // 8)):
             logits = []
             for i in batch:
@@ -134,4 +134,9 @@ def _fit_attention(
             loss.backward()
             optimiser.step()
         schedule.step()
+
+    for _ in range(settings.epochs):
+        yield None
+        with one_thread():
+            epoch()
     yield AttentionHead(mean, scale, **{name: value.detach().numpy().astype(float) for name, value in p.items()})
