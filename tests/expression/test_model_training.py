@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from model_parts import CLASSES, small_rows
 
 from napari_aml.errors import InputError
-from napari_aml.expression.calibrate import ExpressionSpace, calibrate, fit_likeness
+from napari_aml.expression.calibrate import calibrate
 from napari_aml.expression.training.augment import divided_by_length, rescaled
 from napari_aml.expression.training.crossval import out_of_fold_steps
 from napari_aml.expression.training.data import training_rows_steps
@@ -165,15 +165,6 @@ def test_few_samples_of_a_class_are_insufficient_calibration():
     logits = 3 * np.eye(3)[targets] + rng.normal(size=(59, 3))
     assert calibrate(logits[None], targets, CLASSES, 0.1).conformal.insufficient == ("B",)
     assert calibrate(logits[None], targets, CLASSES, 0.15).conformal.insufficient == ()
-
-
-def test_likeness_lets_new_samples_pass_and_holds_strange_ones():
-    rows, new = small_rows(90), small_rows(90, seed=0)
-    space, score = fit_likeness(rows.x[:60], rows.targets[:60])
-    known = score.unlike(ExpressionSpace.place(new.x[60:], space))
-    assert known.mean() < 0.25
-    strange = np.random.default_rng(0).permuted(rows.x, axis=1)
-    assert score.unlike(ExpressionSpace.place(strange, space)).mean() > 0.9
 
 
 def test_the_bundle_carries_figures_sets_and_summaries(small_trained):

@@ -25,7 +25,8 @@ from napari_aml.provenance import file_sha256
 if TYPE_CHECKING:
     import torch
 
-    from napari_aml.statistics import ConformalSets, EmbeddingScore
+    from napari_aml.expression.likeness import ProfileLikeness
+    from napari_aml.statistics import ConformalSets
 
 GENES = "genes.txt"
 DEMO = "expression-demo"
@@ -111,12 +112,12 @@ class ExpressionBundle:
         return ConformalSets.from_dict(entry) if entry else None
 
     @cached_property
-    def likeness(self) -> EmbeddingScore | None:
+    def likeness(self) -> ProfileLikeness | None:
         """Score of how unlike the training data a profile is; None where there is none."""
-        from napari_aml.statistics import EmbeddingScore
+        from napari_aml.expression.likeness import ProfileLikeness
 
         entry = self.card.get("ood")
-        return EmbeddingScore.from_dict(entry, self._arrays(_LIKENESS)) if entry else None
+        return ProfileLikeness.from_dict(entry, self._arrays(_LIKENESS)) if entry else None
 
     @cached_property
     def summary(self) -> dict[str, np.ndarray]:
@@ -264,7 +265,7 @@ def save_expression_bundle(
     card: Mapping[str, Any],
     *,
     summary: Mapping[str, np.ndarray] | None = None,
-    likeness: EmbeddingScore | None = None,
+    likeness: ProfileLikeness | None = None,
     half: bool = False,
 ) -> ExpressionBundle:
     """Write a bundle, check it by reading it back, and return it.

@@ -12,7 +12,6 @@ import numpy as np
 
 from napari_aml.errors import InputError
 from napari_aml.expression.bundle import ExpressionBundle, load_expression_bundle
-from napari_aml.expression.calibrate import ExpressionSpace
 from napari_aml.progress import Progress, Steps, run
 from napari_aml.statistics.calibration import softmax
 
@@ -50,8 +49,9 @@ class SubtypeCall:
         Genes of the panel that the file lacks.
     warnings
         A sentence each.
-    unlike
-        Score of unlikeness, and its threshold; NaN where the model has none.
+    unlike, unlike_threshold
+        Score of unlikeness (`ProfileLikeness`: one minus a correlation) and its threshold; NaN where the model has
+        none.
     units
         Units of the file.
     """
@@ -172,8 +172,7 @@ def unlikeness(bundle: ExpressionBundle, x: np.ndarray) -> np.ndarray:
     """Return the score of unlikeness of prepared rows (n, genes), NaN where the bundle has none."""
     if bundle.likeness is None:
         return np.full(len(x), np.nan)
-    space = {k.removeprefix("space_"): v for k, v in bundle.summary.items() if k.startswith("space_")}
-    return bundle.likeness.score(ExpressionSpace.place(x, space))
+    return bundle.likeness.score(x)
 
 
 def _call(
@@ -200,7 +199,10 @@ def _call(
         )
     unlike = float(unlikeness(bundle, row[None])[0])
     if unlike > threshold:
-        warnings.append(f"Unlike anything in training (score {unlike:.1f}, threshold {threshold:.1f}).")
+        warnings.append(
+            f"Unlike anything in training: it correlates by {1 - unlike:.2f} with the most similar typical profile of "
+            f"the training data; below {1 - threshold:.2f} a sample counts as unlike."
+        )
     ages = bundle.age_range
     outside = age is not None and ages is not None and not ages[0] <= age <= ages[1]
     if outside:

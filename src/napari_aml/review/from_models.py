@@ -143,7 +143,7 @@ def _likeness(call: SubtypeCall) -> Check:
     score, limit = call.unlike, call.unlike_threshold
     if not (math.isfinite(score) and math.isfinite(limit)):
         return Check("Like the training data", NOT_KNOWN, "It was not scored.")
-    said = f"score {score:.2f}, limit {limit:.2f}."
+    said = f"correlation {1 - score:.2f} with the most similar typical training profile, limit {1 - limit:.2f}."
     if score > limit:
         return Check("Like the training data", BAD, f"Unlike anything in training: {said}")
     return Check("Like the training data", FINE, said.capitalize())

@@ -32,6 +32,35 @@ def divided_by_length(x: np.ndarray, lengths: np.ndarray, share: float | np.ndar
     return rescaled((2.0**x - 1) * known ** -(power[:, None] if power.ndim else power))
 
 
+#: Another laboratory: deviation of a gene's offset in log2 units (0.7 is a factor of 1.6), degrees of freedom of its
+#: Student distribution (a few genes are off by far, such as those that another annotation leaves out), and deviation of
+#: the slope by which differences within a profile are stretched.
+_OFFSET, _FREEDOM, _SLOPE = 0.7, 4, 0.08
+
+
+def as_another_laboratory(x: np.ndarray, rng: np.random.Generator, lengths: np.ndarray | None = None) -> np.ndarray:
+    """Return log expression as other laboratories might have measured it, each row by one of its own.
+
+    Each gene is off by a heavy-tailed offset, the profile is stretched or compressed a little, and with `lengths` the
+    genes are divided by their length to a random degree.
+
+    Parameters
+    ----------
+    x
+        (n, genes) log2(x + 1).
+    rng
+        Of the alterations.
+    lengths
+        (genes,) bases, or None.
+    """
+    made = x if lengths is None else divided_by_length(x, lengths, rng.uniform(0, 1, len(x)))
+    middle = made.mean(1, keepdims=True)
+    slope = np.exp(_SLOPE * rng.normal(size=(len(x), 1)))
+    offset = rng.standard_t(_FREEDOM, size=x.shape) * _OFFSET / np.sqrt(_FREEDOM / (_FREEDOM - 2))
+    made = np.clip((made - middle) * slope + middle + offset, 0, 40)
+    return rescaled(2.0**made - 1)
+
+
 class Augmenter:
     """Gives batches of training rows, altered as the settings say.
 

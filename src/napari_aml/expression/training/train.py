@@ -11,9 +11,9 @@ import numpy as np
 
 from napari_aml import RESEARCH_USE
 from napari_aml.expression.bundle import ExpressionBundle, save_expression_bundle
-from napari_aml.expression.calibrate import calibrate, fit_likeness
+from napari_aml.expression.calibrate import calibrate
 from napari_aml.expression.card import INPUT
-from napari_aml.expression.training.augment import divided_by_length
+from napari_aml.expression.likeness import ProfileLikeness
 from napari_aml.expression.training.crossval import out_of_fold_steps
 from napari_aml.expression.training.data import TrainingRows
 from napari_aml.expression.training.settings import TrainingSettings
@@ -93,10 +93,8 @@ def train_steps(
     network = yield from _scaled(
         fit_steps(rows.x, rows.targets, k, settings, rows.lengths), total - 100, 100, total, "fitting on all samples"
     )  # fmt: skip
-    seen = [rows.x]
-    if settings.length_jitter:
-        seen.append(divided_by_length(rows.x, rows.lengths))
-    space, likeness = fit_likeness(np.concatenate(seen), np.tile(rows.targets, len(seen)), seed=settings.seed)
+    lengths = rows.lengths if settings.length_jitter else None
+    likeness = ProfileLikeness.fit(rows.x, rows.targets, lengths, seed=settings.seed)
     prob = softmax(logits, found.temperature)
     mean = softmax(logits.mean(0), found.temperature)
     entries = {
@@ -114,7 +112,7 @@ def train_steps(
         "limits": ["Similarity to a class is no proof of its genetic lesion.", "Only trained classes can be said."],
         **(card or {}),
     }  # fmt: skip
-    summary = {**class_summaries(rows.x, rows.targets, k), **{f"space_{n}": v for n, v in space.items()}}
+    summary = class_summaries(rows.x, rows.targets, k)
     bundle = save_expression_bundle(
         out, network, rows.genes, entries, summary=summary, likeness=likeness, half=half
     )  # fmt: skip
