@@ -12,8 +12,11 @@ from napari_aml.errors import InputError
 
 if TYPE_CHECKING:
     from napari_aml.classify.training.engine import TrainConfig
+    from napari_aml.classify.training.engine.recipes import Recipe
 
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings; see docs/train-and-compare.md.")]
+Config = Annotated[
+    str | None, typer.Option("--config", help="TOML file of settings, or a shipped recipe (demo).", metavar="FILE|NAME")
+]  # fmt: skip
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Any setting as name=value; several times.", metavar="NAME=VALUE")
 ]  # fmt: skip
@@ -24,10 +27,11 @@ Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, c
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 
 
-def _settings(config: Path | None, changes: list[str] | None, **options: object) -> TrainConfig:
+def _recipe(config: str | None, changes: list[str] | None, **options: object) -> Recipe:
     from napari_aml.classify.training.engine import TrainConfig
+    from napari_aml.classify.training.engine.recipes import Recipe
 
-    held = TrainConfig() if config is None else TrainConfig.read(config)
+    held = Recipe(TrainConfig()) if config is None else Recipe.read(config)
     named: dict[str, object] = {}
     for change in changes or []:
         name, sign, value = change.partition("=")
@@ -37,11 +41,22 @@ def _settings(config: Path | None, changes: list[str] | None, **options: object)
     return held.changed(**named).changed(**options)
 
 
+def _settings(config: str | None, changes: list[str] | None, **options: object) -> TrainConfig:
+    recipe = _recipe(config, changes, **options)
+    if recipe.staged:
+        raise InputError(f"'{config}' is a recipe of several stages.", "A comparison needs one of a single stage.")
+    return recipe.parts()[0][1]
+
+
 def train(
     dataset: Annotated[Path, typer.Argument(help="A dataset's folder.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
     backbone: Annotated[str | None, typer.Option("--backbone", help="timm's name: convnext_tiny, resnet50 …")] = None,
     base: Annotated[str | None, typer.Option("--base", help="Bundle to start from: a folder or a name.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Bundle whose layers of the same name and shape are taken over.")
+    ] = None,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="Bundle whose answers are learnt as well.")] = None,
     config: Config = None,
     pretrained: Annotated[bool | None, typer.Option("--pretrained/--from-scratch", help="Use timm's weights.")] = None,
     epochs: Epochs = None,
@@ -56,19 +71,21 @@ def train(
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw an unfinished run away instead of going on.")] = False,
 ) -> None:
     """Train a network on a dataset; an interrupted run goes on where it stopped."""
-    from napari_aml.classify.training.engine import train_steps
+    from napari_aml.classify.training.engine.recipes import recipe_steps
     from napari_aml.datasets import Dataset, read_split
     from napari_aml.export import check_writable
     from napari_aml.progress import Progress, run
 
-    settings = _settings(
+    if base is not None and start is not None:
+        raise InputError("--base and --from exclude each other.", "--base goes on from a bundle as it is.")
+    recipe = _recipe(
         config, changes, backbone=backbone, pretrained=pretrained, epochs=epochs, px=px, batch=batch, rate=rate,
-        seed=seed, device=device, name=name,
+        seed=seed, device=device, name=name, start=start, teacher=teacher,
     )  # fmt: skip
     check_writable(out.parent)
     held = Dataset.open(dataset)
     known = read_split(division, held) if division is not None else None
-    steps = train_steps(held, settings, out, base=base, division=known, fresh=fresh)
+    steps = recipe_steps(held, recipe, out, base=base, division=known, fresh=fresh)
     with progress_bar(dataset.name) as show:
 
         def each(event: Progress) -> None:

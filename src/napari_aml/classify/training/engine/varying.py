@@ -39,15 +39,18 @@ def varied(pixels: torch.Tensor, px: int, views: Views, generator: torch.Generat
     x = pixels.permute(0, 3, 1, 2).float().div_(255)
     if views.geometry:
         x = moved(x, px, views, generator)
-    if views.colour:
-        strength = Variation(stain=views.stain, transfer=views.transfer)
-        x = make_pale(x, views.pale, generator)
-        if views.stain or views.transfer:
-            x = vary_light(vary_stain(x, strength, generator), views.stain, generator)
-        x = blur(x, views.blur, generator)
-        x = erased(x, views.erase, generator)
-        x = x.clamp_(0, 1)
-    return x
+    return coloured(x, views, generator) if views.colour else x
+
+
+def coloured(x: torch.Tensor, views: Views, generator: torch.Generator) -> torch.Tensor:
+    """Vary dyes, light and sharpness of pictures float32 (n, 3, h, w) in 0…1."""
+    strength = Variation(stain=views.stain, transfer=views.transfer)
+    x = make_pale(x, views.pale, generator)
+    if views.stain or views.transfer:
+        x = vary_light(vary_stain(x, strength, generator), views.stain, generator)
+    x = blur(x, views.blur, generator)
+    x = erased(x, views.erase, generator)
+    return x.clamp_(0, 1)
 
 
 def moved(x: torch.Tensor, px: int, views: Views, generator: torch.Generator) -> torch.Tensor:
