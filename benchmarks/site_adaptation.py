@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--cells", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--no-fine-tune", action="store_true", help="leave the slowest way out")
     args = parser.parse_args()
 
     import napari_aml as aml
@@ -69,21 +70,26 @@ def main() -> None:
         said = np.where(said == "NGB", "NGS", said)
         return [float((said == truth).mean()), float(np.mean([(said == truth)[truth == c].mean() for c in set(truth)]))]
 
-    before, after, ways = [], [], []
+    before, after, ways, losses = [], [], [], []
     for seed in range(args.repeats):
         rng = np.random.default_rng(seed)
         turn = np.concatenate([rng.permutation(int((codes == c).sum())) for c in sorted(set(codes))])
         at = np.concatenate([np.flatnonzero(codes == c) for c in sorted(set(codes))])
         learn = at[np.argsort(turn, kind="stable")[: args.cells]]
         judge = np.setdiff1d(np.arange(len(codes)), learn)
-        done = aml.run(adapt_steps(bundle, ArrayCrops(crops[learn], bundle.crop_px), codes[learn], seed=seed))
+        held = ArrayCrops(crops[learn], bundle.crop_px)
+        done = aml.run(adapt_steps(bundle, held, codes[learn], seed=seed, fine_tune=not args.no_fine_tune))
         with tempfile.TemporaryDirectory() as folder:
             new = save_adapted(done, Path(folder) / "new", site="bccd")
             after.append(right(aml.predict(new, crops[judge]).code, codes[judge]))
         before.append(right(aml.predict(bundle, crops[judge]).code, codes[judge]))
         ways.append(done.chosen)
+        losses.append({a.way: (a.metrics["accuracy"]["value"], a.log_loss) for a in done.attempts})
         print(f"  draw {seed}: {len(learn)} learnt, {len(judge)} judged: {before[-1][0]:.3f} -> {after[-1][0]:.3f} "
               f"({done.chosen})", flush=True)
+    for way in losses[0]:
+        accuracy, loss = np.array([each[way] for each in losses]).mean(0)
+        print(f"cross-validated on the cells learnt from, {way}: accuracy {accuracy:.3f}, log loss {loss:.3f}")
     for name, column in (("accuracy", 0), ("mean recall of the types judged", 1)):
         b, a = np.array(before)[:, column], np.array(after)[:, column]
         print(f"{name}: before {b.mean():.3f} ± {b.std():.3f}, after {a.mean():.3f} ± {a.std():.3f}")

@@ -35,21 +35,43 @@ def cells(n, seed=0):
 def adapted(small_bundle_32):
     crops, which = cells(60)
     labels = np.array(["MYO", "LYT"], object)[which]
-    return crops, labels, run(adapt_steps(small_bundle_32, ArrayCrops(crops, 32), labels, device="cpu"))
+    return crops, labels, run(adapt_steps(small_bundle_32, ArrayCrops(crops, 32), labels, device="cpu", folds=2))
 
 
 def test_every_way_is_judged_on_the_same_cells_and_the_best_kept(adapted):
     _, _, done = adapted
     assert [a.way for a in done.attempts] == [w for w in WAYS if "colours" not in w]  # its card names no colours
-    assert done.chosen == "head"
+    assert done.chosen in ("head", "fine-tune")
+    assert done.chosen == min(done.attempts, key=lambda a: a.log_loss).way
     before, after = done.attempt("as it was"), done.attempt("head")
     assert after.metrics["accuracy"]["value"] > 0.9 > before.metrics["accuracy"]["value"]
     assert after.log_loss < before.log_loss
     assert any("normalisation was not moved" in note for note in done.notes)
 
 
-def test_the_correction_sits_in_the_weights(adapted, tmp_path):
-    crops, labels, done = adapted
+def test_a_fine_tune_is_judged_and_kept_like_the_others(small_bundle_32, tmp_path, monkeypatch):
+    from napari_aml.review import adaptation, tuning
+
+    monkeypatch.setitem(tuning.SETTINGS, "epochs", 30)
+    monkeypatch.setitem(tuning.SETTINGS, "rate", 3e-3)
+    crops, which = cells(60)
+    labels = np.array(["MYO", "LYT"], object)[which]
+    monkeypatch.setattr(adaptation, "_choose", lambda attempts: "fine-tune")
+    done = run(adapt_steps(small_bundle_32, ArrayCrops(crops, 32), labels, device="cpu", folds=2))
+    tuned = done.attempt("fine-tune")
+    assert tuned.metrics["accuracy"]["value"] > 0.9 and tuned.log_loss < done.attempt("as it was").log_loss
+    new = save_adapted(done, tmp_path / "new", site="elsewhere")
+    assert new.card["adaptation"]["way"] == "fine-tune" and new.temperature != done.bundle.temperature
+    assert (predict(new, crops, "cpu").code == labels).mean() > 0.95
+    moved = {k for k, v in done.bundle.state_dict().items() if not np.array_equal(v, new.state_dict()[k])}
+    assert moved and not any(name.startswith(("stem.", "conv1.")) for name in moved)
+
+
+def test_the_correction_sits_in_the_weights(small_bundle_32, tmp_path):
+    crops, which = cells(60)
+    labels = np.array(["MYO", "LYT"], object)[which]
+    done = run(adapt_steps(small_bundle_32, ArrayCrops(crops, 32), labels, device="cpu", fine_tune=False))
+    assert done.chosen == "head"
     new = save_adapted(done, tmp_path / "new", site="elsewhere", licence="CC0-1.0")
     said = predict(done.bundle, crops, "cpu")
     wanted = done.head.probabilities(said.embedding, offsets(said.probabilities))
@@ -67,8 +89,8 @@ def test_a_colour_cast_is_taken_back(small_bundle_32):
     card = {**small_bundle_32.card, "picture_statistics": colours}
     bundle = dataclasses.replace(small_bundle_32, card=card, _idle={})
     cast = np.rint(crops * np.array([0.7, 0.9, 0.8]) + np.array([20, 5, 12])).astype(np.uint8)
-    done = run(adapt_steps(bundle, ArrayCrops(cast, 32), labels, device="cpu"))
-    assert [a.way for a in done.attempts] == list(WAYS)
+    done = run(adapt_steps(bundle, ArrayCrops(cast, 32), labels, device="cpu", fine_tune=False))
+    assert [a.way for a in done.attempts] == [w for w in WAYS if w != "fine-tune"]
     mean, std = run(_moved_normalisation(bundle, ArrayCrops(cast, 32)))
     moved = dataclasses.replace(bundle, card={**card, "mean": list(mean), "std": list(std)}, _idle={})
     np.testing.assert_allclose(
@@ -82,14 +104,14 @@ def test_too_few_and_unknown_cells_are_said(small_bundle_32):
     with pytest.raises(InputError, match="too few"):
         run(adapt_steps(small_bundle_32, ArrayCrops(crops[:6], 32), labels[:6]))
     labels[:1] = "HAC"
-    done = run(adapt_steps(small_bundle_32, ArrayCrops(crops, 32), labels, device="cpu"))
+    done = run(adapt_steps(small_bundle_32, ArrayCrops(crops, 32), labels, device="cpu", fine_tune=False))
     assert done.cells == 11 and any("'HAC'" in note for note in done.notes)
 
 
 def test_no_more_than_a_hundred_cells_evenly_over_the_classes(small_bundle_32):
     crops, _ = cells(160)
     labels = np.array(["MYO"] * 150 + ["LYT"] * 10, object)
-    done = run(adapt_steps(small_bundle_32, ArrayCrops(crops, 32), labels, device="cpu"))
+    done = run(adapt_steps(small_bundle_32, ArrayCrops(crops, 32), labels, device="cpu", fine_tune=False))
     assert done.cells == MOST_CELLS
     n = {code: entry["n"] for code, entry in done.attempts[0].metrics["per_class"].items()}
     assert n["LYT"] == 10 and n["MYO"] == 90

@@ -18,6 +18,7 @@ def adapt(
     model: Model = None,
     folds: Annotated[int, typer.Option("--folds", min=2, max=20, help="Parts of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option("--seed", help="Of folds and choice of cells.")] = 0,
+    fine_tune: Annotated[bool, typer.Option(help="Also try a short fine-tune, the slowest way.")] = True,
     device: DeviceName = "auto",
 ) -> None:
     """Adapt a bundle to a new scanner with at most 100 labelled cells; say what it was before and is after."""
@@ -37,7 +38,8 @@ def adapt(
     crops = DatasetCrops(data, rows, bundle.crop_um, bundle.crop_px)
     groups = np.asarray(data.groups, object)[rows]
     done = drive(
-        "Adapting", adapt_steps(bundle, crops, labels, groups=groups, folds=folds, seed=seed, device=device)
+        "Adapting",
+        adapt_steps(bundle, crops, labels, groups=groups, folds=folds, seed=seed, device=device, fine_tune=fine_tune),
     )
     for note in done.notes:
         err(f"note: {note}")

@@ -1,9 +1,10 @@
 """Site adaptation: a bundle learns a new scanner or stain from at most a hundred labelled cells.
 
-Three ways are tried on the same folds: `colours` moves the bundle's colour normalisation so that the new site's
+Four ways are tried on the same folds: `colours` moves the bundle's colour normalisation so that the new site's
 pictures have the channel means and spreads that the bundle was trained on (Reinhard et al. 2001, here in RGB);
-`head` corrects the last layer, held to what the network says (`review.teach.head`); `colours+head` does both. What
-is least wrong on held-out cells is kept, the network as it was among them.
+`head` corrects the last layer, held to what the network says (`review.teach.head`); `colours+head` does both;
+`fine-tune` trains all but the first layers for a short while, with the colours moved where that can be done
+(`review.tuning`). What is least wrong on held-out cells is kept, the network as it was among them.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from napari_aml.classify import ModelBundle, Predictions
     from napari_aml.classify.sources import CropSource
     from napari_aml.review.teach.head import Head
+    from napari_aml.review.tuning import Tuned
 
 #: Least intrusive first: of two ways that do alike the earlier one is kept.
-WAYS = ("as it was", "colours", "head", "colours+head")
+WAYS = ("as it was", "colours", "head", "colours+head", "fine-tune")
 #: Labelled cells that are used at most, spread evenly over the classes.
 MOST_CELLS = 100
 _FEWEST_CELLS = 10
@@ -69,6 +71,8 @@ class Adaptation:
         Normalisation of the chosen way.
     head
         Correction of the last layer, or None.
+    tuned
+        The fine-tuned network when that is kept, or None.
     cells
         Labelled cells that were used.
     notes
@@ -83,6 +87,7 @@ class Adaptation:
     head: Head | None = field(repr=False)
     cells: int = 0
     notes: tuple[str, ...] = ()
+    tuned: Tuned | None = field(default=None, repr=False)
 
     def attempt(self, way: str) -> Attempt:
         """Return one attempt."""
@@ -98,6 +103,7 @@ def adapt_steps(
     folds: int = 5,
     seed: int = 0,
     device: Device | str = "auto",
+    fine_tune: bool = True,
 ) -> Steps[Adaptation]:
     """Adapt a bundle to labelled cells of a new site.
 
@@ -115,6 +121,8 @@ def adapt_steps(
         Of the cross-validation.
     device
         Where the network runs.
+    fine_tune
+        Whether to try the fine-tune, which takes far longer than the others.
 
     Raises
     ------
@@ -138,10 +146,21 @@ def adapt_steps(
         chances, head = _corrected(said, targets, group, folds, seed)
         judged["head" if name == "as it was" else "colours+head"] = (chances, head, normalisation)
         yield Progress(0, 0, f"Judged: {name}")
+    tuned = None
+    if fine_tune:
+        from napari_aml.review.tuning import tuned_steps
+
+        normalisation = moved or (bundle.mean, bundle.std)
+        pixels = source.read(np.arange(len(source)))
+        tuned = yield from tuned_steps(
+            bundle, normalisation, pixels, targets, group, folds=folds, seed=seed, device=device
+        )
+        judged["fine-tune"] = (tuned.probabilities, None, normalisation)
     attempts = tuple(_attempt(way, judged, targets, bundle.codes, group) for way in WAYS if way in judged)
     chosen = _choose(attempts)
     _, head, (mean, std) = judged[chosen]
-    return Adaptation(bundle, attempts, chosen, tuple(mean), tuple(std), head, len(rows), tuple(notes))
+    kept = tuned if chosen == "fine-tune" else None
+    return Adaptation(bundle, attempts, chosen, tuple(mean), tuple(std), head, len(rows), tuple(notes), kept)
 
 
 def save_adapted(done: Adaptation, folder: str | Path, *, site: str, licence: str = "") -> ModelBundle:
@@ -155,13 +174,15 @@ def save_adapted(done: Adaptation, folder: str | Path, *, site: str, licence: st
     from napari_aml.classify.bundle import save_bundle
 
     parent = done.bundle
-    state = dict(parent.state_dict())
+    state = dict(parent.state_dict() if done.tuned is None else done.tuned.state)
+    temperature = parent.temperature if done.tuned is None else done.tuned.temperature
     if done.head is not None:
         _fold_in(state, done.head, parent)
     kept = {k: v for k, v in parent.card.items() if k not in ("sha256", "conformal", "ood", "metrics")}
     metrics = {a.way: {**a.metrics, "log_loss": a.log_loss} for a in done.attempts}
     card = {
         **kept, "name": f"{parent.name}-{site}", "mean": list(done.mean), "std": list(done.std),
+        "temperature": round(temperature, 4),
         "conformal": None, "ood": None,  # fitted to the parent's answers: they no longer hold
         "adaptation": {"parent": parent.bundle_id, "site": site, "way": done.chosen, "cells": done.cells},
         "metrics": {"held-out cells of the new site": metrics},
