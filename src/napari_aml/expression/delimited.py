@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,13 +14,17 @@ from napari_aml.expression.digits import whole_numbers
 from napari_aml.expression.errors import CellValueError, ExpressionReadError
 from napari_aml.expression.layout import Layout, is_missing, is_number, split
 from napari_aml.expression.memory import check_fits
-from napari_aml.expression.opening import BLOCK, TextFile
+from napari_aml.expression.opening import TextFile
+from napari_aml.expression.threads import threads
 from napari_aml.progress import Progress, Steps
 
 #: More columns than this are read as one long column: a parser of columns would spend its time on their number.
 _WIDE = 4000
-#: Arrow's parser has a cost a block and column, so its blocks are larger.
-_GENERAL_BLOCK = 1 << 22
+#: What a thread is given at a time. Handing over costs far more than it seems, above all on a virtual machine, and
+#: Arrow's parser has a cost a block and column: hence few large blocks.
+_TASK = 1 << 21
+#: What is looked at in one go within: it and what is computed from it stay in the processor's cache.
+_IN_CACHE = 1 << 17
 
 
 @dataclass
@@ -73,8 +76,8 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
     lengths: list[np.ndarray] = []
     symbols: list[str] = []
     whole = True
-    threads = min(4, os.cpu_count() or 1)
-    pool = ThreadPoolExecutor(threads, "table")
+    busy = threads()
+    pool = ThreadPoolExecutor(busy, "table")
     waiting: deque[tuple[Future[Rows], int, int]] = deque()
 
     def take() -> Progress:
@@ -90,8 +93,7 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
         return Progress(place, text.size, f"Reading {text.path.name}")
 
     try:
-        for number, block, place in _body(text, layout):
-            lines = block.count(b"\n")
+        for number, block, lines, place in _body(text, layout):
             if not into.has_room(lines):
                 while waiting:  # the array may move now: nobody must be writing into it
                     yield take()
@@ -99,7 +101,7 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
             room = into.reserve(lines)
             job = pool.submit(_parse, text.path, layout, block, number, into.values[room])
             waiting.append((job, room.start, place))
-            if len(waiting) > threads:
+            if len(waiting) > busy:
                 yield take()
         while waiting:
             yield take()
@@ -161,27 +163,23 @@ class _Growing:
         self.filled = stop
 
 
-def _body(text: TextFile, layout: Layout) -> Iterator[tuple[int, bytes, int]]:
-    """Yield number of the first line (from 1), block, place in the file; lines before the values are left out."""
+def _body(text: TextFile, layout: Layout) -> Iterator[tuple[int, bytes, int, int]]:
+    """Yield number of the first line (from 1), block, its lines, place in the file; without what is before values."""
     line, skip = 1, layout.skip
-    for block, place in text.blocks(BLOCK if layout.whole else _GENERAL_BLOCK):
+    for block, place in text.blocks(_TASK):
         while skip and block:
             _, _, block = block.partition(b"\n")
             skip, line = skip - 1, line + 1
         if block:
-            yield line, block, place
-            line += block.count(b"\n")
+            lines = block.count(b"\n")
+            yield line, block, lines, place
+            line += lines
 
 
 def _parse(path: Path, layout: Layout, block: bytes, first_line: int, out: np.ndarray) -> Rows:
-    quick = None
-    if layout.trailing:
-        columns = len(layout.names)
-        quick = whole_numbers(block, ord(layout.delimiter), columns, columns - len(layout.values), out)
+    quick = _whole(layout, block, out) if layout.trailing else None
     if quick is not None:
-        made = _from_leads(layout, *quick)
-        made.whole = True
-        return made
+        return quick
     if not block.strip():
         return Rows([], np.empty((0, len(layout.values)), np.float32))
     try:
@@ -191,6 +189,24 @@ def _parse(path: Path, layout: Layout, block: bytes, first_line: int, out: np.nd
     if not np.isfinite(rows.values).all():
         raise _explain(path, layout, block, first_line)
     return rows
+
+
+def _whole(layout: Layout, block: bytes, out: np.ndarray) -> Rows | None:
+    """Read a block of whole numbers into `out`; None where it holds anything else."""
+    columns, delimiter = len(layout.names), ord(layout.delimiter)
+    leads: list[bytes] = []
+    start = 0
+    while start < len(block):
+        stop = block.rfind(b"\n", start, start + _IN_CACHE) + 1 or block.find(b"\n", start) + 1
+        room = out[len(leads) :]
+        read = whole_numbers(block[start:stop], delimiter, columns, columns - len(layout.values), room)
+        if read is None:
+            return None
+        leads += read
+        start = stop
+    made = _from_leads(layout, leads, out[: len(leads)])
+    made.whole = True
+    return made
 
 
 def _from_leads(layout: Layout, leads: list[bytes], values: np.ndarray) -> Rows:

@@ -17,8 +17,8 @@ _LONGEST_LEAD = 500
 
 
 def whole_numbers(
-    block: bytes, delimiter: int, columns: int, leading: int, out: np.ndarray | None = None
-) -> tuple[list[bytes], np.ndarray] | None:
+    block: bytes, delimiter: int, columns: int, leading: int, out: np.ndarray
+) -> list[bytes] | None:
     r"""Read a block of lines whose cells are whole numbers after some leading columns of any text.
 
     Parameters
@@ -32,15 +32,13 @@ def whole_numbers(
     leading
         Cells at the beginning of a line that hold names, at least one.
     out
-        float32 (lines, columns - leading), C-contiguous: where the values go; None makes a new array. What it holds is
-        undefined where None is returned.
+        float32 (at least as many lines, columns - leading), C-contiguous: the values go into its first rows. What it
+        holds is undefined where None is returned.
 
     Returns
     -------
-    leads
+    list of bytes
         The leading text of each line, delimiters in it.
-    values
-        float32 (lines, columns - leading).
 
     None where the block holds anything else (decimals, signs, quotes, empty cells, a ragged line): not for here.
     """
@@ -66,32 +64,36 @@ def whole_numbers(
     odd_in_leads = np.count_nonzero(np.frombuffer(b"".join(leads), np.uint8) - _ZERO > 9)
     if odd != ends.size + odd_in_leads:
         return None
-    if out is None:
-        out = np.empty((lines, columns - leading), np.float32)
-    return (leads, out) if _values(digit, is_digit, ends, leading, out) else None
+    return leads if _values(digit, is_digit, ends, leading, out[:lines]) else None
 
 
 def _values(digit: np.ndarray, is_digit: np.ndarray, ends: np.ndarray, leading: int, out: np.ndarray) -> bool:
     """Put the numbers before the ends into `out`; False where a cell is empty or too long."""
     lines = len(out)
-    last = ends.reshape(lines, -1)[:, leading:] - 2  # a lead stands before the first cell: never below zero
-    length = np.empty(ends.size, ends.dtype)  # of a cell and its delimiter
+    length = np.empty(ends.size, np.int64)  # of a cell and its delimiter
     np.subtract(ends[1:], ends[:-1], out=length[1:])
     length[0] = ends[0] + 1
-    length = length.reshape(lines, -1)[:, leading:]
-    if length.min() < 2 or length.max() > _MOST_DIGITS + 1:
+    # One byte a length: what is too long for it becomes zero, and is found as too short.
+    short = np.where(length < 256, length, 0).astype(np.uint8)
+    cells = short.reshape(lines, -1)[:, leading:]
+    if cells.min() < 2 or cells.max() > _MOST_DIGITS + 1:
         return False
-    # pair[i]: the number that the bytes i and i + 1 make, or the byte i + 1 alone where byte i is no digit.
-    pair = digit[:-1] * is_digit[:-1].view(np.uint8)
-    pair *= np.uint8(10)
-    pair += digit[1:]
-    out[...] = pair[last]
-    flat, length, last = out.reshape(-1), length.ravel(), last.ravel()
-    more = np.flatnonzero(length > 3)
-    at, rest, scale = last[more] - 2, length[more] - 2, np.float32(100)
-    while more.size:
-        flat[more] += pair[at] * scale
-        keep = rest > 3
-        more, at, rest = more[keep], at[keep] - 2, rest[keep] - 2
-        scale = np.float32(scale * 100)
+    # pair[i + 2]: the number that the bytes i and i + 1 make, or the byte i + 1 alone where byte i is no digit. It is
+    # looked up where the delimiter stands, i + 2: for all cells, names with them, since that needs no other index.
+    pair = np.empty(digit.size + 1, np.uint8)
+    np.multiply(digit[:-1], is_digit[:-1].view(np.uint8), out=pair[2:])
+    pair[2:] *= np.uint8(10)
+    pair[2:] += digit[1:]
+    out[...] = pair.take(ends, mode="clip").reshape(lines, -1)[:, leading:]
+    flat = out.reshape(-1)
+    more = np.flatnonzero(cells > 3)  # copies the lengths of cells alone
+    if more.size:
+        line, column = np.divmod(more, out.shape[1])
+        at = line * (out.shape[1] + leading) + column + leading
+        at, rest, scale = ends[at] - 2, length[at] - 2, np.float32(100)
+        while more.size:
+            flat[more] += pair[at] * scale
+            keep = rest > 3
+            more, at, rest = more[keep], at[keep] - 2, rest[keep] - 2
+            scale = np.float32(scale * 100)
     return True

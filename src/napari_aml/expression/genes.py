@@ -172,15 +172,18 @@ def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> Re
         raise ExpressionError(f"'{kind}' is no kind of gene id.", f"Known: {', '.join(KINDS)}.")
     book = gene_book()
     dates, unclear = repair(ids)
-    own = {name for name in ids if name in book.symbols}
-    genes, tally, former = [], Counter(), 0
-    for place, name in enumerate(ids):
+    genes = _plain_ensembl(book, ids) if kind is None else [""] * len(ids)
+    others = [place for place, gene in enumerate(genes) if not gene]
+    own = {ids[place] for place in others if ids[place] in book.symbols}
+    tally, former = Counter({"ensembl": len(ids) - len(others)}), 0
+    for place in others:
+        name = ids[place]
         gene, how = (dates[place], "symbol") if place in dates else _resolve_one(book, name, kind)
         if gene in own and name in book.former:
             gene = name  # both names are in the file, so they were two genes to whoever made it
         former += how == "symbol" and gene != name and place not in dates
         tally[how] += 1
-        genes.append(gene)
+        genes[place] = gene
     known = len(ids) - tally["unknown"] - tally["left out"]
     counted = len(ids) - tally["left out"]
     if known < _LEAST_KNOWN * max(1, counted):
@@ -189,10 +192,16 @@ def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> Re
     return ResolvedGenes(genes, _kind(tally, counted, former, kind), known, warnings)
 
 
+def _plain_ensembl(book: GeneBook, ids: Sequence[str]) -> list[str]:
+    """The common case at once: the genes of known Ensembl ids with or without a version, an empty text for others."""
+    known = book.ensembl
+    return [
+        known.get(name[:15], "") if len(name) == 15 or (name[15:16] == "." and len(name) < 20) else "" for name in ids
+    ]
+
+
 def _resolve_one(book: GeneBook, name: str, kind: str | None) -> tuple[str, str]:
     """The gene of one id, and the kind of the id that told (``unknown``; ``left out`` for a second PAR copy)."""
-    if kind is None and len(name) < 20 and (gene := book.ensembl.get(name[:15])) and name[15:16] in ("", "."):
-        return gene, "ensembl"  # the common case, at once
     for part in (name, *name.split("|")) if "|" in name else (name,):
         part = part.strip()
         found = _ENSEMBL.fullmatch(part)

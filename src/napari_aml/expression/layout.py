@@ -95,6 +95,8 @@ def split(line: str, delimiter: str) -> list[str]:
 
 def is_number(cell: str, decimal: str = ".") -> bool:
     """Whether a cell is a number (infinity is one here, so that it is found and named later)."""
+    if cell.isdecimal() and cell.isascii():  # the common case, at once
+        return True
     return bool(_NUMBER.fullmatch(cell.replace(",", ".") if decimal == "," else cell))
 
 
@@ -199,8 +201,8 @@ def _roles(path: Path, names: list[str], rows: list[list[str]], decimal: str, de
     texts, values, length = [], [], None
     for i, name in enumerate(names):
         cells = [row[i] for row in rows]
-        numbers = sum(is_number(cell, decimal) for cell in cells)
-        wordy = len(cells) - numbers - sum(is_missing(cell) for cell in cells)
+        others = [cell for cell in cells if not is_number(cell, decimal)]
+        numbers, wordy = len(cells) - len(others), sum(not is_missing(cell) for cell in others)
         low = name.lower()
         if i == 0 or (wordy and not numbers) or low in _DESCRIBING:
             texts.append(i)

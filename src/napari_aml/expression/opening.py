@@ -13,7 +13,7 @@ from napari_aml.expression.errors import ExpressionReadError
 
 Kind = Literal["text", "parquet", "arrow", "hdf5"]
 
-#: Bytes read at a time. Small blocks, and what is computed from them, stay in the processor's cache.
+#: Bytes read at a time where nobody asks for more or less.
 BLOCK = 1 << 17
 _HEAD = 1 << 16
 _LONGEST_LINE = 1 << 26

@@ -17,13 +17,14 @@ from napari_aml.expression.errors import PanelError
 from napari_aml.expression.genes import current_names
 from napari_aml.expression.lengths import BUNDLED, GeneLengths, lengths_of
 from napari_aml.expression.matrix import ExpressionMatrix
+from napari_aml.expression.threads import in_threads
 from napari_aml.progress import Progress, Steps, run
 
 Status = Literal["ok", "warning", "unstable", "unusable"]
 #: Shares of the panel that may be missing: with a remark above the first, unstable above the second, refused above
 #: the third.
 FEW, SOME, MOST = 0.01, 0.05, 0.10
-_CHUNK = 64
+_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,9 @@ def prepare_steps(
     values = np.zeros((len(matrix), len(panel)), np.float32)
     filled = np.zeros_like(values) if missing and reference is not None else None
     inside, share = np.zeros(len(matrix)), np.zeros(len(matrix))
-    for start in range(0, len(matrix), _CHUNK):
+    all_there = len(there) == len(panel)
+
+    def make(start: int) -> int:
         rows = slice(start, start + _CHUNK)
         # Rows lie one after the other in memory, so that a row's sum is the same whatever rows stand beside it.
         part = np.ascontiguousarray(matrix.linear(rows, places[there]))
@@ -148,10 +151,19 @@ def prepare_steps(
         with np.errstate(invalid="ignore", divide="ignore"):
             part /= inside[rows, None]
         part[~np.isfinite(part)] = 0.0
-        values[rows, there] = np.log2(part * 1e6 + 1.0)
         if filled is not None:
             filled[rows] = _fill(part, there, np.asarray(reference, np.float64))
-        yield Progress(min(start + _CHUNK, len(matrix)), len(matrix), "Preparing samples")
+        part *= 1e6
+        part += 1.0
+        np.log2(part, out=part)
+        if all_there:
+            values[rows] = part
+        else:
+            values[rows, there] = part
+        return min(start + _CHUNK, len(matrix))
+
+    for done in in_threads(make, range(0, len(matrix), _CHUNK)):
+        yield Progress(done, len(matrix), "Preparing samples")
     status, said = _status(matrix, panel, missing, inside, source, accepts_uncorrected)
     share = np.clip(share / np.maximum(matrix.totals, 1e-300), 0.0, 1.0)
     return PreparedSamples(

@@ -248,7 +248,8 @@ def _merge(
     keep = np.fromiter(first.values(), int, len(first))
     along_genes = values.T if values.flags.f_contiguous else None
     if along_genes is not None:  # rows move up within the same memory
-        for start in range(0, len(keep), 1024):
+        still = int(np.count_nonzero(keep == np.arange(len(keep))))  # what stands before the first line left out stays
+        for start in range(still, len(keep), 1024):
             taken = keep[start : start + 1024]
             along_genes[start : start + len(taken)] = along_genes[taken]
         kept = along_genes[: len(keep)].T

@@ -17,6 +17,7 @@ import numpy as np
 
 from napari_aml.expression.errors import CellValueError, ExpressionError, UnitsError
 from napari_aml.expression.matrix import Detected
+from napari_aml.expression.threads import in_threads
 from napari_aml.progress import Progress, Steps
 
 #: What values may stand for. ``linear`` is proportional to one of the others, and which one cannot be told.
@@ -109,17 +110,24 @@ def _facts_steps(values: np.ndarray, whole: bool) -> Iterator[int | list[_Facts]
     least, most = np.full(samples, np.inf, np.float32), np.full(samples, -np.inf, np.float32)
     total, positive, round_ones = np.zeros(samples), np.zeros(samples, int), np.zeros(samples, int)
     step = max(1, (1 << 19) // max(1, samples))
-    for start in range(0, genes, step):
+
+    def look(start: int) -> tuple[np.ndarray, ...]:
         part = values[:, start : start + step]
-        np.minimum(least, part.min(1), out=least)
-        np.maximum(most, part.max(1), out=most)
-        total += part.sum(1, dtype=np.float64)
-        if not whole:
-            above = part > 0
-            positive += above.sum(1)
-            round_ones += (above & (part == np.rint(part))).sum(1)
-        if start // step % 8 == 7:
-            yield start
+        found = part.min(1), part.max(1), part.sum(1, dtype=np.float64)
+        if whole:
+            return found
+        above = part > 0
+        return (*found, above.sum(1), (above & (part == np.rint(part))).sum(1))
+
+    for i, (low, high, both, *more) in enumerate(in_threads(look, range(0, genes, step))):
+        np.minimum(least, low, out=least)
+        np.maximum(most, high, out=most)
+        total += both
+        if more:
+            positive += more[0]
+            round_ones += more[1]
+        if i % 8 == 7:
+            yield i * step
     share = np.ones(samples) if whole else round_ones / np.maximum(positive, 1)
     yield [_Facts(genes, *map(float, row)) for row in zip(least, most, share, total, strict=True)]
 
