@@ -95,7 +95,7 @@ def correct_counts(
         Of the draws behind the intervals: the same counts always give the same intervals.
     """
     settings = settings or CountingSettings()
-    codes = np.array([str(c) for c in codes], object)
+    codes = np.array(codes, object)
     said = np.zeros(len(codes), bool) if confirmed is None else np.asarray(confirmed, bool)
     if not len(codes) or said.all():
         return _nothing("Nothing is corrected: a person confirmed every cell." if len(codes) else "There are no cells.")

@@ -147,16 +147,16 @@ def count_cells(
         cut = keep & table["touches_border"].to_numpy(bool)
     keep = keep & ~cut & (table["code_final"].to_numpy(object) != "")
     part = table[keep]
-    codes, said = part["code_final"].tolist(), part["confirmed"].to_numpy(bool)
+    codes, said = part["code_final"].to_numpy(object), part["confirmed"].to_numpy(bool)
     sure = part["probability"].to_numpy(float) if "probability" in part else None
     whole = differential(codes, said, settings, probabilities=sure, classes=classes)
-    people = differential([c for c, s in zip(codes, said, strict=True) if s], None, settings, classes=classes)
+    people = differential(codes[said], None, settings, classes=classes)
     model = None
     if "class" in part:
         model = differential(part["class"].tolist(), None, settings, probabilities=sure, classes=classes)
     judged = sure_codes(codes, sure, said, settings.least_probability)
     corrected = correct_counts(judged, said, card, settings)
-    fields = len(set(field_names(part, pixel_size_um))) if pixel_size_um and len(part) and "y" in part else 0
+    fields = n_fields(part, pixel_size_um) if pixel_size_um and len(part) and "y" in part else 0
     return Count(
         whole, people, model, blast_summary(whole, settings), corrected, settings, found, len(part), int(said.sum()),
         outside, int(cut.sum()), fields, tuple(regions),
@@ -193,6 +193,14 @@ def field_names(table: pd.DataFrame, pixel_size_um: float | None, side_um: float
     rows, columns = ((table[axis].to_numpy(float) // side).astype(int).tolist() for axis in ("y", "x"))
     slides = table["slide_id"].tolist() if "slide_id" in table else [""] * len(table)
     return [f"{s} {r + 1}/{c + 1}".strip() for s, r, c in zip(slides, rows, columns, strict=True)]
+
+
+def n_fields(table: pd.DataFrame, pixel_size_um: float | None, side_um: float = FIELD_UM) -> int:
+    """Return the number of different `field_names`, without writing them."""
+    side = side_um / (pixel_size_um or 1.0)
+    places = [(table[axis].to_numpy(float) // side).astype(np.int64) for axis in ("y", "x")]
+    slides = pd.factorize(table["slide_id"])[0] if "slide_id" in table else np.zeros(len(table), int)
+    return len(np.unique(np.stack([slides, *places], 1), axis=0))
 
 
 def count_by(

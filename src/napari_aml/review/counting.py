@@ -15,7 +15,7 @@ import pandas as pd
 
 from napari_aml.errors import InputError
 from napari_aml.statistics.intervals import exact_interval
-from napari_aml.taxonomy import CLASSES, CellClass, Role, cell_class
+from napari_aml.taxonomy import CLASSES, Role, cell_class
 
 UNKNOWN = "UNK"
 #: Where smudge cells are counted.
@@ -134,7 +134,7 @@ def sure_codes(
     numpy.ndarray
         object (n,).
     """
-    out = np.array([str(c) for c in codes], object)
+    out = np.array(codes, object)
     if probabilities is None or least_probability <= 0:
         return out
     doubtful = ~(np.asarray(probabilities, float) >= least_probability)
@@ -189,28 +189,25 @@ def differential(
             raise InputError(f"There are {n} codes but {len(given)} values of '{name}'.", "Give one for each cell.")
     said = np.zeros(n, bool) if confirmed is None else np.asarray(confirmed, bool)
     counted = sure_codes(codes, probabilities, said, settings.least_probability)
-    rows = _class_rows(_listed(counted, classes), counted, said, settings)
+    rows = _class_rows(counted, classes, said, settings)
     table = pd.DataFrame([*rows, *_sum_rows(rows)]).reindex(columns=list(COLUMNS))
     return _with_intervals(table, n, settings).astype(COLUMNS)
 
 
-def _listed(counted: np.ndarray, classes: Sequence[str] | None) -> list[CellClass]:
-    """Return the classes that get a row: those that could be said and those that were, in reading order."""
-    codes = set(counted) | set(classes or ())
-    order = {c.code: i for i, c in enumerate(CLASSES)}
-    return [cell_class(code) for code in sorted(codes, key=lambda code: (order.get(code, len(order)), code))]
-
-
 def _class_rows(
-    listed: list[CellClass], counted: np.ndarray, said: np.ndarray, settings: CountingSettings
+    counted: np.ndarray, classes: Sequence[str] | None, said: np.ndarray, settings: CountingSettings
 ) -> list[dict[str, object]]:
+    """Count the classes that could be said and those that were, in reading order."""
     inverse, names = pd.factorize(counted)
-    count = dict(zip(names.tolist(), np.bincount(inverse, minlength=len(names)).tolist(), strict=True))
-    sure = dict(zip(names.tolist(), np.bincount(inverse, said, len(names)).astype(int).tolist(), strict=True))
+    names = [str(name) for name in names]
+    count = dict(zip(names, np.bincount(inverse, minlength=len(names)).tolist(), strict=True))
+    sure = dict(zip(names, np.bincount(inverse, said, len(names)).astype(int).tolist(), strict=True))
+    order = {c.code: i for i, c in enumerate(CLASSES)}
+    listed = sorted({*names, *(classes or ())}, key=lambda code: (order.get(code, len(order)), code))
     return [
         {"code": c.code, "name": c.name, "role": settings.role(c.code).value,
          "count": count.get(c.code, 0), "confirmed": sure.get(c.code, 0)}
-        for c in listed
+        for c in map(cell_class, listed)
     ]  # fmt: skip
 
 

@@ -30,13 +30,13 @@ def exact_interval(
     ----------
     Clopper and Pearson, Biometrika 1934, 26:404.
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv  # the beta distribution's quantiles; scipy.stats takes a second to import
 
     k, n = np.asarray(count, float), np.asarray(total, float)
     tail = (1 - confidence) / 2
     with np.errstate(invalid="ignore"):
-        low = np.where(k > 0, beta.ppf(tail, np.maximum(k, 1e-9), n - k + 1), 0.0)
-        high = np.where(k < n, beta.ppf(1 - tail, k + 1, np.maximum(n - k, 1e-9)), 1.0)
+        low = np.where(k > 0, betaincinv(np.maximum(k, 1e-9), n - k + 1, tail), 0.0)
+        high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1e-9), 1 - tail), 1.0)
     return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
 
 

@@ -142,28 +142,33 @@ class Decider(QObject):
 
     def _shown(self, uid: str) -> dict[str, Any]:
         """Say what the reader saw of a cell when deciding."""
-        visible, code = self.state.shows_model(uid), self._model_code(uid)
-        if not visible or code == UNCLASSIFIED:
+        visible = self.state.shows_model(uid)
+        found = self._where.get(uid) if visible else None
+        said = None if found is None else found[0].predictions
+        if found is None or said is None or uid in self.state.pending:
             return {"blinded": not visible}
-        analysis, row = self._where[uid]
-        said = analysis.predictions
+        analysis, row = found
+        chances = said.probabilities[row]
+        best = int(chances.argmax())
         return {
-            "blinded": False, "bundle_id": said.bundle_id, "code": code,
-            "probability": round(float(said.probabilities[row].max()), 4),
+            "blinded": False, "bundle_id": said.bundle_id, "code": str(said.codes[best]),
+            "probability": round(float(chances[best]), 4),
             "heatmap": analysis.heatmaps.method if analysis.heatmaps is not None else None,
         }  # fmt: skip
 
     def _slide_of(self, uid: str) -> str:
         """Return the slide of a cell of the session; that under review for a region."""
-        if uid in self._where:
-            return self._where[uid][0].cells.slide_id
+        found = self._where.get(uid)
+        if found is not None:
+            return found[0].cells.slide_id
         return "" if self.state.analysis is None else self.state.analysis.cells.slide_id
 
     def _model_code(self, uid: str) -> str:
         """Return the model's code of a cell of any slide of the session."""
-        if uid not in self._where or uid in self.state.pending:
+        found = self._where.get(uid)
+        if found is None or uid in self.state.pending:
             return UNCLASSIFIED
-        analysis, row = self._where[uid]
+        analysis, row = found
         said = analysis.predictions
         return UNCLASSIFIED if said is None else str(said.codes[int(said.probabilities[row].argmax())])
 
@@ -226,7 +231,8 @@ class _Where:
         self._others: dict[str, tuple[Analysis, int]] = {}
         self._of: object = None
 
-    def _find(self, uid: str) -> tuple[Analysis, int] | None:
+    def get(self, uid: str) -> tuple[Analysis, int] | None:
+        """Return the analysis that holds a cell and the cell's row in it, None where no slide of the session does."""
         state = self._state
         row = state.row(uid)
         if row is not None:
@@ -235,15 +241,6 @@ class _Where:
             self._of = state.others
             self._others = {u: (a, i) for a in state.others for i, u in enumerate(a.cells.table["uid"].tolist())}
         return self._others.get(uid)
-
-    def __contains__(self, uid: str) -> bool:
-        return self._find(uid) is not None
-
-    def __getitem__(self, uid: str) -> tuple[Analysis, int]:
-        found = self._find(uid)
-        if found is None:
-            raise KeyError(uid)
-        return found
 
 
 def _cells(uids: Sequence[Any]) -> str:

@@ -105,8 +105,8 @@ class GalleryModel(QAbstractListModel):
 
     def rows_of(self, uids: Iterable[str]) -> np.ndarray:
         """Return the rows of those cells that are shown, sorted."""
-        found = [i for uid in uids if (i := self.cells.find(uid)) is not None]
-        rows = self._row_of[np.array(found, int)]
+        found = self.cells.find_all(list(uids))
+        rows = self._row_of[found[found >= 0]]
         return np.sort(rows[rows >= 0])
 
     def caption(self, row: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,6 +129,10 @@ class GalleryCells:
         """Return the index of a cell, None when it is not among these."""
         return self._index.get(uid) if uid is not None else None
 
+    def find_all(self, uids: Collection[str]) -> np.ndarray:
+        """Return the index of each cell, -1 where it is not among these: int (m,)."""
+        return np.fromiter(map(self._index.get, uids, repeat(-1)), np.int64, len(uids))
+
     def analysis_of(self, i: int) -> tuple[Analysis, int]:
         """Return the analysis that holds a cell, and the cell's row in it."""
         return self.analyses[int(self.slide[i])], int(self.row[i])
@@ -150,16 +155,18 @@ class GalleryCells:
             self.codes[part] = state.model_codes() if current else analysis.predictions.code
             self.confidence[part], self.margin[part] = two[:, 1], two[:, 1] - two[:, 0]
         if state.blinded:
-            hidden = np.array([not state.shows_model(uid) for uid in self.uids], bool)
+            hidden = np.ones(n, bool)
+            seen = self.find_all(state.view.spoken)
+            hidden[seen[seen >= 0]] = False
             self.codes[hidden] = UNCLASSIFIED
             self.confidence[hidden] = self.margin[hidden] = np.nan
         self.model_codes = self.codes.copy()
         self.decided = np.zeros(n, bool)
-        for uid, code in state.decided.items():
-            i = self._index.get(uid)
-            if i is not None:
-                self.codes[i], self.decided[i] = code, True
-        self.rank = np.array([class_rank(code) for code in self.codes], np.int16)
+        places = self.find_all(state.decided)
+        mine = places[places >= 0]
+        self.codes[mine] = np.array(list(state.decided.values()), object)[places >= 0]
+        self.decided[mine] = True
+        self.rank = np.fromiter(map(_RANK.get, self.codes, repeat(len(CLASSES))), np.int16, n)
 
     def update(self, uids: Iterable[str]) -> np.ndarray:
         """Read a few cells anew; returns their indices."""
@@ -196,9 +203,8 @@ class GalleryCells:
         """Read the state's queue anew."""
         self.why: dict[str, str] = dict(self.state.queue)
         self.place = np.full(len(self.uids), len(self.uids), int)
-        for place, (uid, _) in enumerate(self.state.queue):
-            if (i := self._index.get(uid)) is not None:
-                self.place[i] = place
+        at = self.find_all(self.why)
+        self.place[at[at >= 0]] = np.flatnonzero(at >= 0)
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return code → (cells, decided ones among them) over all cells."""
@@ -264,7 +270,8 @@ def _mask(cells: GalleryCells, query: GalleryQuery) -> np.ndarray:
 
 def _among(cells: GalleryCells, uids: Iterable[str]) -> np.ndarray:
     out = np.zeros(len(cells), bool)
-    out[[i for uid in uids if (i := cells.find(uid)) is not None]] = True
+    places = cells.find_all(list(uids))
+    out[places[places >= 0]] = True
     return out
 
 

@@ -223,7 +223,8 @@ class MapPanel(QWidget):
     def _on_selection(self, chosen: frozenset[str]) -> None:
         if len(self.layout_of) != len(self.cells):
             return
-        rows = np.array([i for uid in chosen if (i := self.cells.find(uid)) is not None], int)
+        rows = self.cells.find_all(chosen)
+        rows = rows[rows >= 0]
         current = self.cells.find(self.state.selected)
         self.plot.setChosen(rows, current)
         self.alike.setEnabled(current is not None)

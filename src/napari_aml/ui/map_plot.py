@@ -75,6 +75,8 @@ class MapPlot(QWidget):
             self.view.hideAxis(axis)
         self.view.setMinimumSize(200, 160)
         self._groups: dict[str, pg.ScatterPlotItem] = {}
+        self._rows: dict[str, tuple[str, int, np.ndarray]] = {}
+        self._given: object = None
         self._points = np.zeros((0, 2), np.float32)
         self._chosen = self._marks(_CHOSEN, 10, 1.2)
         self._current = self._marks(_CURRENT, 15, 2.5)
@@ -107,21 +109,27 @@ class MapPlot(QWidget):
         self, points: np.ndarray, groups: Sequence[tuple[str, str, np.ndarray]], *, fit: bool = False
     ) -> None:
         """Show points (n, 2) in groups (name, colour, indices), the last on top; `fit` brings all into view."""
-        self._points = np.asarray(points, np.float32)
+        same = points is self._given
+        self._given, self._points = points, np.asarray(points, np.float32)
         size = 7 if len(points) <= 2000 else 4 if len(points) <= 20_000 else 2
         words = [f'<span style="color:{colour}">⬤</span>&nbsp;{html.escape(name)}' for name, colour, _ in groups]
         self.legend.setText("<small>" + " &nbsp; ".join(words) + "</small>")
         for name in list(self._groups.keys() - {name for name, _, _ in groups}):
             self.view.removeItem(self._groups.pop(name))
+            self._rows.pop(name)
         for z, (name, colour, rows) in enumerate(groups):
             item = self._groups.get(name)
             if item is None:
                 item = self._groups[name] = pg.ScatterPlotItem(pxMode=True)
                 self.view.addItem(item)
+            item.setZValue(z)
+            before = self._rows.get(name)
+            self._rows[name] = (colour, size, rows)
+            if same and before is not None and before[:2] == (colour, size) and np.array_equal(before[2], rows):
+                continue  # a decision moves points between two groups of many; setting data anew is what takes time
             item.setData(
                 x=self._points[rows, 0], y=self._points[rows, 1], size=size, pen=None, brush=pg.mkBrush(colour)
             )
-            item.setZValue(z)
         if fit and len(points):
             low, high = self._points.min(0).tolist(), self._points.max(0).tolist()
             self.box.setRange(xRange=(low[0], high[0]), yRange=(low[1], high[1]), padding=0.06)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from psygnal import Signal, SignalGroupDescriptor
 
 from napari_aml.review.decisions import Decision, DecisionStore, MemoryStore
 from napari_aml.review.reader_view import ReaderView
+from napari_aml.ui.changes import RowsChanged
 
 if TYPE_CHECKING:
     from napari_aml.analysis import Analysis
@@ -31,32 +33,6 @@ FINAL, PREDICTION = "final", "prediction"
 
 #: Who decides while no one has given a name.
 DEFAULT_READER = "reader 1"
-
-
-@dataclass(frozen=True)
-class RowsChanged:
-    """Which cells changed, and how.
-
-    Attributes
-    ----------
-    uids
-        Cells whose mask, prediction or heatmap changed, and cells that are new.
-    removed
-        Label → box (y0, x0, y1, x1) of the cells that are gone.
-    masks
-        Whether masks changed (else only what is said about the cells).
-    box
-        Level-0 pixels (y0, x0, y1, x1) outside of which nothing changed; None when nobody knows.
-    said
-        Only what a person says of the cells changed (class, tags, note); masks, predictions and heatmaps did not.
-        Without uids, a region on the slide changed.
-    """
-
-    uids: tuple[str, ...]
-    removed: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
-    masks: bool = False
-    box: tuple[int, int, int, int] | None = None
-    said: bool = False
 
 
 @dataclass
@@ -120,6 +96,7 @@ class ReviewState:
 
     def __post_init__(self) -> None:
         self._indexed: object = None
+        self._uids: list[str] = []
         self._row_of_uid: dict[str, int] = {}
         self._row_of_label: dict[int, int] = {}
         self._model_codes: tuple[object, np.ndarray] = (None, np.zeros(0, object))
@@ -144,6 +121,21 @@ class ReviewState:
         self._index()
         return self._row_of_uid.get(uid) if uid is not None else None
 
+    def rows(self, uids: Collection[str]) -> np.ndarray:
+        """Return the rows of those cells that are there: int (m,), in the order of `uids`."""
+        rows = self._places(uids)
+        return rows[rows >= 0]
+
+    def _places(self, uids: Collection[str]) -> np.ndarray:
+        self._index()
+        return np.fromiter(map(self._row_of_uid.get, uids, repeat(-1)), np.int64, len(uids))
+
+    @property
+    def uids(self) -> list[str]:
+        """Return the uid of each cell. To read only."""
+        self._index()
+        return self._uids
+
     def row_of_label(self, label: int) -> int | None:
         """Return the row of the cell that has a label in the label image."""
         self._index()
@@ -166,7 +158,7 @@ class ReviewState:
 
     def code(self, row: int) -> str:
         """Return the class code of one cell as it may be shown; `UNCLASSIFIED` where there is none."""
-        uid = str(self.analysis.cells.table["uid"].iloc[row])
+        uid = self.uids[row]
         if self.colour_by != PREDICTION and uid in self.decided:
             return self.decided[uid]
         return self.model_code(row) if self.shows_model(uid) else UNCLASSIFIED
@@ -185,16 +177,14 @@ class ReviewState:
         if self._model_codes[0] is not said:
             self._model_codes = (said, said.code)
         codes = self._model_codes[1].copy()
-        for uid in self.pending:
-            row = self.row(uid)
-            if row is not None:
-                codes[row] = UNCLASSIFIED
+        if self.pending:
+            codes[self.rows(self.pending)] = UNCLASSIFIED
         return codes
 
     def model_code(self, row: int) -> str:
         """Return the model's class code of one cell, blinded or not."""
         said = None if self.analysis is None else self.analysis.predictions
-        if said is None or self.analysis.cells.table["uid"].iloc[row] in self.pending:
+        if said is None or self.uids[row] in self.pending:
             return UNCLASSIFIED
         return str(said.codes[int(said.probabilities[row].argmax())])
 
@@ -206,7 +196,7 @@ class ReviewState:
         """Tell of each cell whether the model's word may be shown: bool (n,)."""
         shown = np.full(self.n_cells, not self.blinded)
         if self.blinded:
-            shown[[row for uid in self._view.spoken if (row := self.row(uid)) is not None]] = True
+            shown[self.rows(self._view.spoken)] = True
         return shown
 
     @property
@@ -246,14 +236,12 @@ class ReviewState:
     def confirmed(self) -> np.ndarray:
         """Tell which cells this reader decided: bool (n,)."""
         out = np.zeros(self.n_cells, bool)
-        out[[row for uid in self.decided if (row := self.row(uid)) is not None]] = True
+        out[self.rows(self.decided)] = True
         return out
 
     def _with_decisions(self, codes: np.ndarray) -> np.ndarray:
-        for uid, code in self.decided.items():
-            row = self.row(uid)
-            if row is not None:
-                codes[row] = code
+        rows = self._places(self.decided)
+        codes[rows[rows >= 0]] = np.array(list(self.decided.values()), object)[rows >= 0]
         return codes
 
     def neighbour(self, step: int) -> str | None:
@@ -271,8 +259,8 @@ class ReviewState:
         """Choose several cells; `current` (one of them, else the first in table order) is the one to inspect."""
         chosen = frozenset(uids)
         if current not in chosen:
-            rows = sorted((row, uid) for uid in chosen if (row := self.row(uid)) is not None)
-            current = rows[0][1] if rows else None
+            rows = self.rows(chosen)
+            current = self.uids[int(rows.min())] if len(rows) else None
         before = self.selection, self.selected
         with self.events.selection.blocked(), self.events.selected.blocked():
             self.selection, self.selected = chosen, current
@@ -309,7 +297,7 @@ class ReviewState:
 
     def _announce_all(self) -> None:
         if self.analysis is not None:
-            self.rows_changed.emit(RowsChanged(tuple(self.analysis.cells.table["uid"]), said=True))
+            self.rows_changed.emit(RowsChanged(tuple(self.uids), said=True))
 
     def start_predictions(
         self, codes: tuple[str, ...], bundle: ModelBundle | None, uids: Iterable[str] | None = None
@@ -319,8 +307,7 @@ class ReviewState:
 
         n, f = self.n_cells, np.float32
         empty = Predictions(codes, np.zeros((n, len(codes)), f), np.zeros((n, 0), f), np.full(n, np.nan, f))
-        everyone = self.analysis.cells.table["uid"].tolist()
-        self.pending = frozenset(everyone if uids is None else uids)
+        self.pending = frozenset(self.uids if uids is None else uids)
         self.analysis = replace(self.analysis, predictions=empty, heatmaps=None, bundle=bundle)
 
     def fill(self, uids: list[str], predictions: Predictions | None, heatmaps: Heatmaps | None) -> None:
@@ -395,6 +382,6 @@ class ReviewState:
         if table is self._indexed:
             return
         self._indexed = table
-        uids, labels = ([], []) if table is None else (table["uid"].tolist(), table["label"].tolist())
-        self._row_of_uid = {uid: i for i, uid in enumerate(uids)}
+        self._uids, labels = ([], []) if table is None else (table["uid"].tolist(), table["label"].tolist())
+        self._row_of_uid = {uid: i for i, uid in enumerate(self._uids)}
         self._row_of_label = {int(label): i for i, label in enumerate(labels)}

@@ -16,7 +16,7 @@ from psygnal import Signal
 from napari_aml.ui.state import ReviewState, RowsChanged
 from napari_aml.viewer import layers as look
 from napari_aml.viewer.class_picture import ClassPicture
-from napari_aml.viewer.drawing import Box, draw_masks, is_field, pyramid, rounded, union
+from napari_aml.viewer.drawing import Box, draw_masks, draw_thinned, is_field, pyramid, rounded, union
 from napari_aml.viewer.features import look_at, write_features, write_some_features
 from napari_aml.viewer.names import MOST_NAMES, frame_selected, write_names
 from napari_aml.viewer.private import painted_box, unwrap
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from napari_aml.cells import Cells
 
-#: Up to this many cells a change is written cell by cell into the picture on screen; beyond, the layer is redrawn.
-_FEW = 64
+#: Up to so many cells a change is written cell by cell into the picture on screen; beyond, the layer is redrawn, and
+#: beyond the second number looked up anew as a whole.
+_FEW, _MANY = 64, 4096
 #: While a job delivers batches, whole layers are redrawn at most this often.
 _REFRESH_S = 1.0
 
@@ -204,7 +205,7 @@ class ReviewBridge:
         if analysis is None or self.image is None:
             self.clear()
             return
-        masks, shape = analysis.cells.masks, analysis.slide.shape
+        shape = analysis.slide.shape
         with self._own_writing():
             self._classes.refresh()
             if analysis.heatmaps is not None:
@@ -215,13 +216,13 @@ class ReviewBridge:
                 self._put(look.CLASS_LAYER, pyramid(shape, np.uint8, self._classes.draw))
             else:
                 self._drop(look.CLASS_LAYER)
-            self._put(look.CELLS, pyramid(shape, np.int32, lambda box, step: draw_masks(self._masks(masks), box, step)))
+            self._put(look.CELLS, pyramid(shape, np.int32, lambda *where: draw_thinned(self._masks(analysis), *where)))
             self._write_names()
             self._write_features()
         self.viewer.layers.selection.active = self._layers[look.CELLS]
 
     def _masks(self, default: Any) -> Any:
-        return default if self.state.analysis is None else self.state.analysis.cells.masks
+        return (self.state.analysis or default).cells.masks
 
     def _heat_data(self) -> Any:
         return pyramid(self.state.analysis.slide.shape, np.float32, self._draw_heat)
@@ -233,7 +234,7 @@ class ReviewBridge:
         return draw_heat(self.state.analysis, box, step, shown)
 
     def _on_rows_changed(self, what: RowsChanged) -> None:
-        rows = [row for uid in what.uids if (row := self.state.row(uid)) is not None]
+        rows = self.state.rows(what.uids).tolist()
         with self._own_writing():
             if what.masks:
                 self._redraw_masks(what)
@@ -267,17 +268,22 @@ class ReviewBridge:
             return
         if classes.multiscale:  # napari looks for the borders of all that is in view, which takes many frames
             self.later("classes", lambda: self._refresh(classes))
-            return
-        for label in labels:
-            y0, x0, _, _ = masks.boxes[label]
-            inside = np.nonzero(masks.patches[label])
-            if len(labels) <= _FEW:
-                where = (inside[0] + y0, inside[1] + x0)
-                classes.data_setitem(where, self._classes.value(label))
-            else:
-                classes.data[inside[0] + y0, inside[1] + x0] = self._classes.value(label)
-        if len(labels) > _FEW:
+        elif len(labels) > _MANY:
+            cells = self.layer(look.CELLS)
+            drawn = cells.data if cells is not None else draw_masks(masks, (0, 0, *self.state.analysis.slide.shape))
+            classes.data[...] = self._classes.values(drawn)
             self._refresh(classes)
+        else:
+            for label in labels:
+                y0, x0, _, _ = masks.boxes[label]
+                inside = np.nonzero(masks.patches[label])
+                where, value = (inside[0] + y0, inside[1] + x0), self._classes.value(label)
+                if len(labels) <= _FEW:
+                    classes.data_setitem(where, value)
+                else:
+                    classes.data[where] = value
+            if len(labels) > _FEW:
+                self._refresh(classes)
 
     def _refresh(self, layer: Layer) -> None:
         """Redraw a layer; while a job delivers batches at most once a second (its end redraws everything)."""
@@ -364,11 +370,8 @@ class ReviewBridge:
         if row is not None and cells is not None:
             look_at(self.viewer, cells, self.state, row)
 
-    # ---- what a person does on the canvas ------------------------------------------------------------------
-
     @contextmanager
-    def _own_writing(self) -> Iterator[None]:
-        """Mark what is written now as the program's own, not a person's painting."""
+    def _own_writing(self) -> Iterator[None]:  # what is written now is no person's painting
         self._writing += 1
         try:
             yield
@@ -395,4 +398,3 @@ class ReviewBridge:
             return
         y, x = cells.world_to_data(event.position)[-2:]
         self.cell_clicked.emit((self.state.uid_at(y + 0.5, x + 0.5), (float(y), float(x))))
-

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: are drawn lazily, for napari can neither show one huge array quickly nor paint into a pyramid.
 FIELD_PIXELS = 1 << 26
 
+#: Thinned pictures of at most so many pixels are kept (64 MiB each); finer ones are drawn where they are looked at.
+KEPT_PIXELS = 1 << 24
+
 Box = tuple[int, int, int, int]
 
 
@@ -58,6 +61,23 @@ def draw_masks(
         view = out[ty - y0 : ty - y0 + patch.shape[0], tx - x0 : tx - x0 + patch.shape[1]]
         view[patch[: view.shape[0], : view.shape[1]] > 0] = value
     return out
+
+
+def draw_thinned(masks: CellMasks, box: Box, step: int) -> np.ndarray:
+    """Draw labels as `draw_masks`; coarse pictures of the whole slide are drawn once and kept with the masks."""
+    height, width = (-(-n // step) for n in masks.shape)
+    if step == 1 or height * width > KEPT_PIXELS:
+        return draw_masks(masks, box, step)
+    if step not in masks.drawn:
+        masks.drawn[step] = draw_masks(masks, (0, 0, height, width), step)
+    y0, x0, y1, x1 = box
+    return masks.drawn[step][y0:y1, x0:x1].copy()
+
+
+def prepare(masks: CellMasks) -> None:
+    """Draw what a large slide shows first, in any thread: of 100,000 cells it takes a second."""
+    if not is_field(masks.shape):
+        draw_thinned(masks, (0, 0, 1, 1), steps_for(masks.shape)[-1])
 
 
 class DrawnLevel:

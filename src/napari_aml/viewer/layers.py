@@ -10,7 +10,7 @@ from napari_aml.taxonomy import CLASSES, cell_class
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer, Points
-    from napari.utils.colormaps import DirectLabelColormap
+    from napari.utils.colormaps import CyclicLabelColormap
 
 CELLS, CLASS_LAYER, HEATMAP, NAMES = "cells", "classes", "heatmap", "names"
 #: From bottom to top.
@@ -31,20 +31,26 @@ def class_value(code: str) -> int:
     return VALUE_OF_CODE.get(code, _OTHER) if code else 0
 
 
-def class_colormap() -> DirectLabelColormap:
+def class_colormap() -> CyclicLabelColormap:
     """Return the constant colours of the class layer."""
-    from napari.utils.colormaps import DirectLabelColormap
-
-    colours: dict[int | None, Any] = {0: "transparent", None: cell_class("UNK").colour}
-    colours.update({value: cell_class(code).colour for code, value in VALUE_OF_CODE.items()})
-    return DirectLabelColormap(color_dict=colours)
+    return _colormap([cell_class(code).colour for code in VALUE_OF_CODE])
 
 
-def outline_colormap() -> DirectLabelColormap:
+def outline_colormap() -> CyclicLabelColormap:
     """Return one colour for the outline of every cell: the class layer carries the meaning."""
-    from napari.utils.colormaps import DirectLabelColormap
+    return _colormap([OUTLINE])
 
-    return DirectLabelColormap(color_dict={0: "transparent", None: OUTLINE})
+
+def _colormap(colours: list[str]) -> CyclicLabelColormap:
+    """Return a colour map in which 0 is transparent and 1, 2, … have these colours, over and over.
+
+    napari's other kind (`DirectLabelColormap`) compiles a dictionary for each of the layers in each process, which
+    takes close to a second, and looks each pixel up in it.
+    """
+    from napari.utils.colormaps import CyclicLabelColormap
+    from napari.utils.colormaps.standardize_color import transform_color
+
+    return CyclicLabelColormap(colors=transform_color(["transparent", *colours]), background_value=0)
 
 
 def heat_colormap() -> Any:

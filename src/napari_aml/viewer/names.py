@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_aml.viewer.layers import SELECTED
+from napari_aml.viewer.private import in_one_go
 
 if TYPE_CHECKING:
     from napari.layers import Points
@@ -70,8 +72,11 @@ def _write(layer: Points, state: ReviewState, names: np.ndarray, codes: np.ndarr
         codes = np.append(codes.astype(object), "")
         size = np.append(size, sides(state, np.array([row])))
         colours = np.concatenate([colours, transform_color(SELECTED)])
-    layer.data = names
-    layer.features = {"code": codes}
-    if len(names):
-        layer.size, layer.border_color = size, colours
-    layer.selected_data = set()
+    # Of another number of points napari's text would be drawn in between, by places that are no more.
+    with in_one_go(layer) if len(names) == len(layer.data) else nullcontext():
+        layer.data = names
+        layer.features = {"code": codes}
+        if len(names):
+            layer.size, layer.border_color = size, colours
+        if layer.selected_data:
+            layer.selected_data = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,22 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from napari_aml.errors import AmlError, InputError
+from napari_aml.progress import Progress
 from napari_aml.review.advice import advice
 from napari_aml.ui.export_dialog import ExportChoice, ExportDialog
+from napari_aml.ui.latest import Latest
 from napari_aml.viewer import words
 
 if TYPE_CHECKING:
+    from napari_aml.progress import Steps
+    from napari_aml.review import Count, CountingSettings
     from napari_aml.ui.differential_table import DifferentialView
     from napari_aml.ui.state import ReviewState
     from napari_aml.viewer.controller import ReviewController
 
 _IDLE_MS = 700
+#: Of more cells the full count takes place in a thread.
+MOST_AT_ONCE = 2000
 
 
 class LiveCount(QObject):
@@ -37,6 +44,7 @@ class LiveCount(QObject):
         self.state, self.view = state, view
         self._idle = QTimer(self, singleShot=True, interval=_IDLE_MS)
         self._idle.timeout.connect(self.count_in_full)
+        self._latest = Latest(lambda error: view.setDetails(None), self)
         view.settingsChanged.connect(self.count)
 
     def count(self) -> None:
@@ -44,6 +52,7 @@ class LiveCount(QObject):
         settings = self.view.settings()
         table, said = words.count(self.state, settings)
         self.view.setValue(table, said)
+        self._latest.cancel()
         if table is None:
             self._idle.stop()
             self.view.setDetails(None)
@@ -51,15 +60,25 @@ class LiveCount(QObject):
             self._idle.start()
 
     def count_in_full(self) -> None:
-        """Show corrected shares, the count of confirmed cells alone, and advice."""
+        """Show corrected shares, the count of confirmed cells alone, and advice; very many are counted in a thread."""
         settings = self.view.settings()
-        found = words.count_in_full(self.state, settings)
-        if found is None:
+        counting = words.count_in_full(self.state, settings)
+        if counting is None:
             self.view.setDetails(None)
-            return
+        elif self.state.n_cells <= MOST_AT_ONCE:
+            self._show(counting(), settings)
+        else:
+            self._latest.run(partial(_counting_steps, counting), lambda found: self._show(found, settings))
+
+    def _show(self, found: Count, settings: CountingSettings) -> None:
         said = [found.sampling(), *found.corrected.sentences()[:1], *advice(found.blasts, settings)]
         rest = [*settings.rules(), *found.corrected.sentences()[1:]]
         self.view.setDetails(found.side_by_side(), " ".join(said), "\n".join(rest))
+
+
+def _counting_steps(counting: Callable[[], Count]) -> Steps[Count]:
+    yield Progress(0, 0, "Counting")
+    return counting()
 
 
 class ExportTool(QObject):

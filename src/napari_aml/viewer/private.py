@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,21 @@ def own_keys(layer: Any) -> _Keys:
     for cls in (*type(layer).__mro__, *ViewerModel.__mro__):
         keys.update(getattr(cls, "class_keymap", ()))
     return _Keys(keys)
+
+
+@contextmanager
+def in_one_go(layer: Any) -> Iterator[None]:
+    """Let a points layer take data, features, sizes and colours, and draw it once at the end.
+
+    Each setter redraws the layer, and new data lets the viewer look for its outer bounds, which slices every layer
+    anew; a border colour is drawn at once (napari/layers/base/base.py, ``_block_refresh``; napari/_vispy/layers/
+    points.py; napari/components/viewer_model.py, ``_on_layers_change``). Only for points that stay within the bounds
+    of other layers.
+    """
+    events, border = layer.events, layer._border.events
+    with layer._block_refresh(), events.data.blocker(), events.border_color.blocker(), border.blocker_all():
+        yield
+    layer.refresh(extent=False, thumbnail=False)
 
 
 def painted_box(item: Any) -> Box | None:

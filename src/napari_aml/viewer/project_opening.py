@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_aml.errors import AmlError
 from napari_aml.progress import Progress, Steps
+from napari_aml.viewer.drawing import prepare
 
 if TYPE_CHECKING:
     from napari_aml.analysis import Analysis
@@ -51,7 +52,13 @@ def read_slide(project: Project, slide_id: str) -> OpenedSlide:
     slide = project.open_slide(slide_id)
     if not project.has_cells(slide_id):
         return OpenedSlide(slide, None)
-    return OpenedSlide(slide, replace(project.analysis(slide_id, slide), final=None))
+    analysis = replace(project.analysis(slide_id, slide), final=None)
+    # What the window would else import and draw itself while nobody can use it.
+    import dask.array  # noqa: F401
+    import scipy.special  # noqa: F401
+
+    prepare(analysis.cells.masks)
+    return OpenedSlide(slide, analysis)
 
 
 def opening_steps(path: str | Path, reader: str = "") -> Steps[Opened]:

@@ -9,6 +9,8 @@ import numpy as np
 from napari_aml.ui.state import UNCLASSIFIED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from napari_aml.review import Count, CountingSettings
@@ -47,23 +49,29 @@ def count(state: ReviewState, settings: CountingSettings | None = None) -> tuple
     return table, " ".join(words)
 
 
-def count_in_full(state: ReviewState, settings: CountingSettings) -> Count | None:
-    """Return everything that is said of the count: corrected shares and advice, too. None before there are classes.
+def count_in_full(state: ReviewState, settings: CountingSettings) -> Callable[[], Count] | None:
+    """Return what counts everything: corrected shares and advice, too. None before there are classes.
 
-    A cell whose class may not be shown yet (blinded reading) or is not known yet is not in it.
+    What is to be counted is taken down at once; the function may be called in a worker thread. A cell whose class may
+    not be shown yet (blinded reading) or is not known yet is not in it.
     """
     analysis = state.analysis
     if analysis is None or analysis.predictions is None:
         return None
     from napari_aml.review import count_cells
 
-    table = analysis.cells.table[["y", "x", "touches_border", "slide_id"]].copy()
-    table["code_final"], table["confirmed"] = state.codes(), state.confirmed()
-    table["probability"] = analysis.predictions.confidence
-    return count_cells(
-        table, settings, classes=analysis.predictions.codes, card=getattr(analysis.bundle, "card", None),
-        regions=list(state.regions.values()), pixel_size_um=analysis.slide.pixel_size.um,
-    )  # fmt: skip
+    codes, confirmed, regions = state.codes(), state.confirmed(), list(state.regions.values())
+
+    def counting() -> Count:
+        table = analysis.cells.table[["y", "x", "touches_border", "slide_id"]].copy()
+        table["code_final"], table["confirmed"] = codes, confirmed
+        table["probability"] = analysis.predictions.confidence
+        return count_cells(
+            table, settings, classes=analysis.predictions.codes, card=getattr(analysis.bundle, "card", None),
+            regions=regions, pixel_size_um=analysis.slide.pixel_size.um,
+        )  # fmt: skip
+
+    return counting
 
 
 def pixel_size(state: ReviewState, given: float | None, of_picture: PixelSize | None) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_aml.review.project.record import Record
 
 _TAIL = 1 << 16
+_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Mirror:
@@ -42,7 +43,7 @@ class Mirror:
         from napari_aml.review.project.record import COLUMNS
 
         names = (*COLUMNS, "chain")
-        lines = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows]
+        lines = [_text(dict(zip(names, row, strict=True))) for row in rows]
         data = ("\n".join(lines) + "\n").encode()
         handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
