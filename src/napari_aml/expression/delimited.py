@@ -22,8 +22,8 @@ from napari_aml.progress import Progress, Steps
 _WIDE = 4000
 #: What a thread is given at a time. Handing over costs far more than it seems, above all on a virtual machine, and
 #: Arrow's parser has a cost a block and column: hence few large blocks.
-_TASK = 1 << 21
-#: What is looked at in one go within: it and what is computed from it stay in the processor's cache.
+_TASK_SIZE = 1 << 21
+#: What is read and looked at in one go within: it and what is computed from it stay in the processor's cache.
 _IN_CACHE = 1 << 17
 
 
@@ -93,14 +93,14 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
         return Progress(place, text.size, f"Reading {text.path.name}")
 
     try:
-        for number, block, lines, place in _body(text, layout):
-            if not into.has_room(lines):
+        for task in _body(text, layout):
+            if not into.has_room(task.lines):
                 while waiting:  # the array may move now: nobody must be writing into it
                     yield take()
-                into.grow(lines, place)
-            room = into.reserve(lines)
-            job = pool.submit(_parse, text.path, layout, block, number, into.values[room])
-            waiting.append((job, room.start, place))
+                into.grow(task.lines, task.place)
+            room = into.reserve(task.lines)
+            job = pool.submit(_parse, text.path, layout, task, into.values[room])
+            waiting.append((job, room.start, task.place))
             if len(waiting) > busy:
                 yield take()
         while waiting:
@@ -163,47 +163,66 @@ class _Growing:
         self.filled = stop
 
 
-def _body(text: TextFile, layout: Layout) -> Iterator[tuple[int, bytes, int, int]]:
-    """Yield number of the first line (from 1), block, its lines, place in the file; without what is before values."""
-    line, skip = 1, layout.skip
-    for block, place in text.blocks(_TASK):
+@dataclass
+class _Task:
+    """Some blocks of whole lines: number of the first line (from 1), of lines, and place in the file after them."""
+
+    first: int
+    blocks: list[bytes]
+    lines: int
+    place: int
+
+
+def _body(text: TextFile, layout: Layout) -> Iterator[_Task]:
+    """Yield the file in tasks; lines before the values are left out.
+
+    The blocks of a task are not joined: large pieces of memory would be asked for, and cleared, again and again.
+    """
+    line, skip, size = 1, layout.skip, 0
+    task = _Task(1, [], 0, 0)
+    for block, place in text.blocks(_IN_CACHE):
         while skip and block:
             _, _, block = block.partition(b"\n")
             skip, line = skip - 1, line + 1
-        if block:
-            lines = block.count(b"\n")
-            yield line, block, lines, place
-            line += lines
+        if not block:
+            continue
+        if not task.blocks:
+            task = _Task(line, [], 0, place)
+        task.blocks.append(block)
+        task.lines += block.count(b"\n")
+        task.place, size = place, size + len(block)
+        if size >= _TASK_SIZE:
+            yield task
+            line, size, task = line + task.lines, 0, _Task(1, [], 0, 0)
+    if task.blocks:
+        yield task
 
 
-def _parse(path: Path, layout: Layout, block: bytes, first_line: int, out: np.ndarray) -> Rows:
-    quick = _whole(layout, block, out) if layout.trailing else None
+def _parse(path: Path, layout: Layout, task: _Task, out: np.ndarray) -> Rows:
+    quick = _whole(layout, task.blocks, out) if layout.trailing else None
     if quick is not None:
         return quick
+    block = b"".join(task.blocks)
     if not block.strip():
         return Rows([], np.empty((0, len(layout.values)), np.float32))
     try:
         rows = _general(layout, block) if len(layout.values) <= _WIDE or not layout.trailing else _wide(layout, block)
     except Exception as error:  # the parser's words name no gene: the cell is looked for, one by one
-        raise _explain(path, layout, block, first_line) from error
+        raise _explain(path, layout, block, task.first) from error
     if not np.isfinite(rows.values).all():
-        raise _explain(path, layout, block, first_line)
+        raise _explain(path, layout, block, task.first)
     return rows
 
 
-def _whole(layout: Layout, block: bytes, out: np.ndarray) -> Rows | None:
-    """Read a block of whole numbers into `out`; None where it holds anything else."""
+def _whole(layout: Layout, blocks: list[bytes], out: np.ndarray) -> Rows | None:
+    """Read blocks of whole numbers into `out`; None where they hold anything else."""
     columns, delimiter = len(layout.names), ord(layout.delimiter)
     leads: list[bytes] = []
-    start = 0
-    while start < len(block):
-        stop = block.rfind(b"\n", start, start + _IN_CACHE) + 1 or block.find(b"\n", start) + 1
-        room = out[len(leads) :]
-        read = whole_numbers(block[start:stop], delimiter, columns, columns - len(layout.values), room)
+    for block in blocks:
+        read = whole_numbers(block, delimiter, columns, columns - len(layout.values), out[len(leads) :])
         if read is None:
             return None
         leads += read
-        start = stop
     made = _from_leads(layout, leads, out[: len(leads)])
     made.whole = True
     return made

@@ -96,7 +96,8 @@ class ExpressionMatrix:
     samples
         Names of the samples, unique.
     genes
-        Current symbol of each gene, or the id as in the file where no symbol is known; unique.
+        Current symbol of each gene, or the id as in the file where no symbol is known; unique. In the order of the
+        file, except that where lines were joined or left out the last ones take their places.
     gene_ids
         Id of each gene as in the file; of several that were summed, the first.
     units, orientation, ids

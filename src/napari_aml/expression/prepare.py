@@ -24,7 +24,7 @@ Status = Literal["ok", "warning", "unstable", "unusable"]
 #: Shares of the panel that may be missing: with a remark above the first, unstable above the second, refused above
 #: the third.
 FEW, SOME, MOST = 0.01, 0.05, 0.10
-_CHUNK = 32
+_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,11 @@ def places_in_panel(matrix: ExpressionMatrix, panel: Sequence[str]) -> np.ndarra
     Both sides are compared by current symbol; then by the names as they stand.
     """
     current = {gene: place for place, gene in enumerate(matrix.genes)}
-    stated = {name: place for place, name in reversed(list(enumerate(matrix.gene_ids)))}
-    made = np.full(len(panel), -1)
-    for place, (name, gene) in enumerate(zip(panel, current_names(panel), strict=True)):
-        made[place] = current.get(gene, stated.get(name, -1))
+    made = np.array([current.get(gene, -1) for gene in current_names(panel)])
+    lacking = np.flatnonzero(made < 0)
+    if lacking.size:
+        stated = {name: place for place, name in reversed(list(enumerate(matrix.gene_ids)))}
+        made[lacking] = [stated.get(panel[place], -1) for place in lacking]
     return made
 
 

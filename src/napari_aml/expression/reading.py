@@ -127,7 +127,10 @@ def _text_steps(
 
 def _leave_out(table: RawTable, beginnings: tuple[str, ...]) -> None:
     """Leave out lines such as __no_feature that count reads of no gene."""
-    if not beginnings or not any(name.startswith(beginnings) for name in table.rows):
+    heads = {beginning[:2] for beginning in beginnings}
+    if heads.isdisjoint({name[:2] for name in table.rows}):  # the common case, at once
+        return
+    if not any(name.startswith(beginnings) for name in table.rows):
         return
     keep = [i for i, name in enumerate(table.rows) if not name.startswith(beginnings)]
     table.notes.append(f"{len(table.rows) - len(keep)} lines that count reads outside genes were left out.")
@@ -246,18 +249,19 @@ def _merge(
         if lengths is not None:  # where the copies differ, the longest stands for the gene
             lengths[place] = np.nanmax(lengths[[place, *others]])
     keep = np.fromiter(first.values(), int, len(first))
-    along_genes = values.T if values.flags.f_contiguous else None
-    if along_genes is not None:  # rows move up within the same memory
-        still = int(np.count_nonzero(keep == np.arange(len(keep))))  # what stands before the first line left out stays
-        for start in range(still, len(keep), 1024):
-            taken = keep[start : start + 1024]
-            along_genes[start : start + len(taken)] = along_genes[taken]
-        kept = along_genes[: len(keep)].T
+    count = len(keep)
+    # The last lines go where lines were left out: order does not matter, and most lines stay where they are.
+    gaps = np.setdiff1d(np.arange(count), keep[keep < count], assume_unique=True)
+    moved = keep[keep >= count]
+    if values.flags.f_contiguous:
+        values.T[gaps] = values.T[moved]
     else:
         for row in values:
-            row[: len(keep)] = row[keep]
-        kept = values[:, : len(keep)]
-    made = _Merged(kept, list(first), [ids[i] for i in keep], None if lengths is None else lengths[keep])
+            row[gaps] = row[moved]
+    keep = np.arange(count)
+    keep[gaps] = moved
+    kept = values[:, :count]
+    made = _Merged(kept, [genes[i] for i in keep], [ids[i] for i in keep], None if lengths is None else lengths[keep])
     made.summed = sum(map(len, extra.values()))
     made.example = ids[next(iter(extra))][:40] if extra else ""
     return made
