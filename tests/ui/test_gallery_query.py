@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from qtpy.QtGui import QUndoStack
 from state_parts import analysis_of, state_of, uids_of
 
+from napari_aml.review.decisions import Decision
+from napari_aml.taxonomy import LMU_CODES
 from napari_aml.ui.deciding import Decider
 from napari_aml.ui.gallery_layout import GridLayout
 from napari_aml.ui.gallery_query import (
@@ -158,3 +160,63 @@ def test_a_cell_is_found_where_it_lies(sizes, columns, header):
     meets = [r for r in range(stops[-1]) if grid.corner(r)[1] + 60 > top and grid.corner(r)[1] < bottom]
     assert set(meets) <= {r for _, a, b in grid.bands(top, bottom) for r in range(a, b)}
     assert list(grid.within(0, 0, columns * 50 - 1, grid.total)) == list(range(stops[-1]))
+
+
+class _Bundle:
+    """A bundle that says how far its word is to be trusted: two classes possible of the first cells."""
+
+    class_codes = LMU_CODES
+
+    class trust:
+        class conformal:
+            @staticmethod
+            def membership(p):
+                out = np.zeros(p.shape, bool)
+                out[:, 0] = True
+                out[:3, 1] = True
+                out[5] = False
+                return out
+
+        @staticmethod
+        def unlike(scores):
+            return np.asarray(scores) > 1
+
+
+@pytest.fixture
+def trusted():
+    from dataclasses import replace
+
+    state = state_of(10)
+    said = replace(state.analysis.predictions, ood=np.linspace(0, 2, 10).astype(np.float32))
+    state.analysis = replace(state.analysis, predictions=said, bundle=_Bundle())
+    return state
+
+
+def test_cells_are_found_by_how_far_the_model_is_to_be_trusted(trusted):
+    cells = GalleryCells(trusted, [trusted.analysis])
+
+    def shown(**query):
+        return order(cells, GalleryQuery(grouped=False, **query))[0].tolist()
+
+    assert shown(trust="ambiguous") == shown(text="ambiguous:") == shown(text="set:2") == [0, 1, 2]
+    assert shown(trust="noset") == shown(text="noset:") == [5]
+    assert shown(trust="unlike") == shown(text="unlike:") == [5, 6, 7, 8, 9]
+    assert shown(text="noset: unlike:") == [5] and shown(text="noset: ambiguous:") == []
+    assert shown(sort="unlike") == list(range(9, -1, -1))
+    assert shown(sort="set")[:3] == [0, 1, 2] and shown(sort="set")[-1] == 5
+
+
+def test_trust_is_the_models_word_and_hidden_in_a_blinded_reading(trusted):
+    from dataclasses import replace
+
+    trusted.blinded = True
+    cells = GalleryCells(trusted, [trusted.analysis])
+    assert (cells.trust.size == -1).all() and not cells.trust.unlike.any()
+    uid = cells.uids[1]
+    trusted.take(trusted.store.record([Decision(uid, "S", "MYO", trusted.reader)]))
+    cells.update([uid])
+    assert cells.trust.size.tolist().count(-1) == 9 and cells.trust.size[1] == 2
+    trusted.blinded = False
+    taught = replace(trusted.analysis.predictions, bundle_id="by hand, taught by 5 decisions")
+    cells.replace_analysis(replace(trusted.analysis, predictions=taught))
+    assert (cells.trust.size == -1).all(), "sets do not hold for what decisions taught"

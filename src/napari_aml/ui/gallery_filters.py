@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
     QWidgetAction,
 )
 
-from napari_aml.ui.gallery_query import DECISIONS, SORTS, GalleryQuery
+from napari_aml.ui.gallery_query import DECISIONS, SEARCH_HELP, SORTS, TRUST, GalleryQuery
 from napari_aml.ui.gallery_view import LARGEST, SMALLEST, START_SIDE
 
 _ANY = "any"
@@ -52,6 +52,7 @@ class FilterBar(QWidget):
         self._setting = False
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search ( / ): class, tag, note, id")
+        self.search.setToolTip(SEARCH_HELP)
         self.search.setClearButtonEnabled(True)
         self.search.setFixedWidth(200)
         self._typing = QTimer(self, singleShot=True, interval=_TYPING_MS)
@@ -87,7 +88,7 @@ class FilterBar(QWidget):
         row.addStretch(1)
         row.addWidget(QLabel("Size"))
         row.addWidget(self.side)
-        for combo in (self.decided, self.sort, self.tag, self.slide, self.reader):
+        for combo in (self.decided, self.sort, self.tag, self.slide, self.reader, self.trust):
             combo.currentIndexChanged.connect(lambda _: self._on_change())
         for spin in (self.low, self.high, self.small, self.large):
             spin.valueChanged.connect(lambda _: self._typing.start())
@@ -98,6 +99,7 @@ class FilterBar(QWidget):
         self.tag = _combo([_ANY], "Only cells with this tag")
         self.slide = _combo([_ANY], "Only cells of this slide")
         self.reader = _combo([_ANY], "Only cells that this reader decided")
+        self.trust = _combo(TRUST.values(), "How far the model's word on a cell is to be trusted", TRUST)
         self.low, self.high = _percent(0), _percent(100)
         self.small, self.large = _area(0), _area(0)
         self.large.setSpecialValueText("no limit")
@@ -107,7 +109,7 @@ class FilterBar(QWidget):
         form = QFormLayout(body)
         for title, widgets in (
             ("Confidence", (self.low, QLabel("to"), self.high)), ("Size", (self.small, QLabel("to"), self.large)),
-            ("Tag", (self.tag,)), ("Slide", (self.slide,)), ("Reader", (self.reader,)),
+            ("Trust", (self.trust,)), ("Tag", (self.tag,)), ("Slide", (self.slide,)), ("Reader", (self.reader,)),
         ):  # fmt: skip
             row = QHBoxLayout()
             for widget in widgets:
@@ -140,7 +142,7 @@ class FilterBar(QWidget):
             descending=self.descending.isChecked(), grouped=self.grouped.isChecked(), tag=chosen(self.tag),
             slide=chosen(self.slide), reader=chosen(self.reader), least_confidence=self.low.value() / 100,
             most_confidence=self.high.value() / 100, least_um2=self.small.value(),
-            most_um2=self.large.value() or np.inf,
+            most_um2=self.large.value() or np.inf, trust=self.trust.currentData(),
         )  # fmt: skip
 
     def setValue(self, query: GalleryQuery) -> None:
@@ -158,6 +160,7 @@ class FilterBar(QWidget):
         self.high.setValue(round(100 * query.most_confidence))
         self.small.setValue(query.least_um2)
         self.large.setValue(0 if np.isinf(query.most_um2) else query.most_um2)
+        self.trust.setCurrentIndex(self.trust.findData(query.trust))
         self._setting = False
         self._on_change()
 
@@ -172,7 +175,7 @@ class FilterBar(QWidget):
             return
         query = self.value()
         hidden = query.tag or query.slide or query.reader or (query.least_confidence, query.most_confidence) != (0, 1)
-        narrowed = bool(hidden) or query.least_um2 > 0 or np.isfinite(query.most_um2)
+        narrowed = bool(hidden or query.trust) or query.least_um2 > 0 or np.isfinite(query.most_um2)
         self.more.setText("More filters ●" if narrowed else "More filters")
         self.changed.emit(query)
 

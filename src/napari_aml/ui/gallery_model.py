@@ -128,6 +128,7 @@ class GalleryModel(QAbstractListModel):
             lines.append(f"model: {model} {100 * cells.confidence[i]:.0f} %, margin {100 * cells.margin[i]:.0f} points")
         elif state.blinded:
             lines.append("blinded reading: the model's word comes after yours")
+        lines += cells.trust.words(i)
         if uid in cells.why:
             lines.append(f"in the queue: {self.why(i)}")
         if tags := state.tags.get(uid):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_aml.review.decisions import CLASS, views
+from napari_aml.review.queue.trust import UNTOLD, CellTrust, trust_of
 from napari_aml.taxonomy import BY_CODE, CLASSES, cell_class
 from napari_aml.ui.state import UNCLASSIFIED, ReviewState
 
@@ -25,10 +26,27 @@ SORTS: dict[str, str] = {
     "queue": "queue: what to look at next",
     "size": "size, smallest first",
     "slide": "slide",
+    "set": "possible classes, most first",
+    "unlike": "unlike the training cells, most first",
 }
 
 ALL, DECIDED, UNDECIDED, CHANGED = "all", "decided", "not decided", "decided against the model"
 DECISIONS = (ALL, UNDECIDED, DECIDED, CHANGED)
+
+#: How far the model's word is to be trusted: name → what a person reads.
+ONE, AMBIGUOUS, NO_SET, UNLIKE = "one", "ambiguous", "noset", "unlike"
+TRUST: dict[str, str] = {
+    "": "any",
+    ONE: "one class possible",
+    AMBIGUOUS: "several classes possible",
+    NO_SET: "no class fits well",
+    UNLIKE: "unlike the training cells",
+}
+#: What may stand in the search beside other words.
+SEARCH_HELP = (
+    "Class, tag, note or id contain it. Also: ambiguous: (several classes possible), noset: (no class fits well), "
+    "set:3 (so many possible), unlike: (unlike the training cells)"
+)
 
 _RANK = {UNCLASSIFIED: -1, **{c.code: i for i, c in enumerate(CLASSES)}}
 
@@ -45,7 +63,7 @@ class GalleryQuery:
     Attributes
     ----------
     text
-        Shown are cells whose id, class, tag or note contains it.
+        Shown are cells whose id, class, tag or note contains it; see `SEARCH_HELP`.
     codes
         Shown classes; None for all.
     decided
@@ -56,6 +74,8 @@ class GalleryQuery:
         Range of the model's probability, 0…1. A range other than the whole leaves out cells without one.
     least_um2, most_um2
         Range of the cell's area, µm².
+    trust
+        A key of `TRUST`; cells whose model's word may not be shown are in none but the first.
     sort, descending
         One of `SORTS`; the other way round.
     grouped
@@ -72,6 +92,7 @@ class GalleryQuery:
     most_confidence: float = 1.0
     least_um2: float = 0.0
     most_um2: float = np.inf
+    trust: str = ""
     sort: str = "table"
     descending: bool = False
     grouped: bool = True
@@ -97,6 +118,8 @@ class GalleryCells:
         (n,) int16: `class_rank` of the shown code; `codes` is the code itself.
     confidence, margin
         (n,) float32: the model's highest probability, and its distance to the second; NaN where not to be shown.
+    trust
+        `CellTrust` of them; what may not be shown is untold.
     decided
         (n,) bool.
     area, y, x
@@ -154,10 +177,9 @@ class GalleryCells:
             current = analysis.cells is getattr(state.analysis, "cells", None)
             self.codes[part] = state.model_codes() if current else analysis.predictions.code
             self.confidence[part], self.margin[part] = two[:, 1], two[:, 1] - two[:, 0]
+        hidden = self._hidden()
+        self._read_trust(hidden)
         if state.blinded:
-            hidden = np.ones(n, bool)
-            seen = self.find_all(state.view.spoken)
-            hidden[seen[seen >= 0]] = False
             self.codes[hidden] = UNCLASSIFIED
             self.confidence[hidden] = self.margin[hidden] = np.nan
         self.model_codes = self.codes.copy()
@@ -167,6 +189,21 @@ class GalleryCells:
         self.codes[mine] = np.array(list(state.decided.values()), object)[places >= 0]
         self.decided[mine] = True
         self.rank = np.fromiter(map(_RANK.get, self.codes, repeat(len(CLASSES))), np.int16, n)
+
+    def _hidden(self) -> np.ndarray:
+        """Tell of which cells the model's word may not be shown: bool (n,)."""
+        hidden = np.full(len(self), self.state.blinded)
+        seen = self.find_all(self.state.view.spoken)
+        hidden[seen[seen >= 0]] = False
+        return hidden
+
+    def _read_trust(self, hidden: np.ndarray) -> None:
+        told = [trust_of(a.bundle, a.predictions, len(a.cells.table)) for a in self.analyses]
+        self._told = CellTrust.joined(told) if told else trust_of(None, None, 0)
+        self.trust = CellTrust(
+            np.where(hidden, UNTOLD, self._told.size), self._told.unlike & ~hidden,
+            np.where(hidden, np.nan, self._told.score),
+        )  # fmt: skip
 
     def update(self, uids: Iterable[str]) -> np.ndarray:
         """Read a few cells anew; returns their indices."""
@@ -179,6 +216,8 @@ class GalleryCells:
             analysis, row = self.analysis_of(i)
             said = analysis.predictions
             shown = said is not None and uid not in state.pending and state.shows_model(uid)
+            for name, nothing in (("size", UNTOLD), ("unlike", False), ("score", np.nan)):
+                getattr(self.trust, name)[i] = getattr(self._told, name)[i] if shown else nothing
             if shown:
                 p = said.probabilities[row]
                 best = int(p.argmax())
@@ -198,6 +237,8 @@ class GalleryCells:
         for k, mine in enumerate(self.analyses):
             if mine.cells is analysis.cells:
                 self.analyses[k] = analysis
+                if mine.predictions is not analysis.predictions:
+                    self._read_trust(self._hidden())
 
     def read_queue(self) -> None:
         """Read the state's queue anew."""
@@ -223,6 +264,7 @@ def order(cells: GalleryCells, query: GalleryQuery) -> tuple[np.ndarray, list[Gr
     keys = {
         "table": np.arange(len(cells)), "class": cells.rank, "confidence": cells.confidence, "margin": cells.margin,
         "queue": cells.place, "size": cells.area, "slide": cells.slide,
+        "set": -cells.trust.size.astype(int), "unlike": -cells.trust.score,
     }  # fmt: skip
     key = keys[query.sort][shown]
     if query.descending:
@@ -263,9 +305,26 @@ def _mask(cells: GalleryCells, query: GalleryQuery) -> np.ndarray:
     if (query.least_confidence, query.most_confidence) != (0.0, 1.0):
         keep &= (cells.confidence >= query.least_confidence) & (cells.confidence <= query.most_confidence)
     keep &= (cells.area >= query.least_um2) & (cells.area <= query.most_um2)
-    if query.text.strip():
-        keep &= _text(cells, query.text.strip().lower())
+    if query.trust:
+        keep &= _trusted(cells, query.trust)
+    words = query.text.strip().lower()
+    for word in words.split():
+        name, _, number = word.partition(":")
+        if word == f"{name}:" and name in TRUST and name:
+            keep &= _trusted(cells, name)
+        elif name == "set" and number.isdigit():
+            keep &= cells.trust.size == int(number)
+        else:
+            continue
+        words = words.replace(word, "", 1).strip()
+    if words:
+        keep &= _text(cells, words)
     return keep
+
+
+def _trusted(cells: GalleryCells, kind: str) -> np.ndarray:
+    size = cells.trust.size
+    return {ONE: size == 1, AMBIGUOUS: size > 1, NO_SET: size == 0, UNLIKE: cells.trust.unlike}[kind]
 
 
 def _among(cells: GalleryCells, uids: Iterable[str]) -> np.ndarray:

@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_aml.errors import AmlError, InputError
 from napari_aml.review.queue import DEFAULT, ORDERS, Pool, Ranking, rank_steps
+from napari_aml.review.queue.trust import CellTrust, trust_of
 from napari_aml.review.teach import Classroom, Taught, teach_steps
 from napari_aml.ui.jobs import Job
 from napari_aml.ui.listening import Listening
@@ -233,13 +234,13 @@ class Teaching(QObject):
 
     def _start(self, room: Classroom, slides: list[str]) -> None:
         decided, on, order, earlier = dict(self.state.decided), self._on, self._order, self.taught
-        wanted = self.wanted
+        wanted, trust = self.wanted, self._trust(slides)
 
         def steps() -> Steps[tuple[Taught | None, Ranking | None, list[tuple[str, str]]]]:
             taught = (yield from teach_steps(room, decided)) if on else earlier
             if not order:
                 return taught, None, []
-            ranking = yield from rank_steps(Pool(room, decided, taught, wanted=wanted), order)
+            ranking = yield from rank_steps(Pool(room, decided, taught, wanted=wanted, trust=trust), order)
             return taught, ranking, ranking.entries(LONGEST)
 
         def early(event: Progress) -> None:
@@ -270,6 +271,11 @@ class Teaching(QObject):
         job.ended.connect(ended)
         self.busyChanged.emit(True)
         job.start()
+
+    def _trust(self, slides: list[str]) -> CellTrust:
+        bundles = {a.cells.slide_id: a.bundle for a in self._analyses()}
+        own = {s: self._own[s] for s in slides}
+        return CellTrust.joined([trust_of(bundles.get(s), o.said, len(o.uids)) for s, o in own.items()])
 
     def _on_failed(self, error: Exception) -> None:
         self._order = ""  # an order that cannot be made is not tried again at every decision

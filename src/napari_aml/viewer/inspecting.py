@@ -164,6 +164,24 @@ def _remarks(state: ReviewState, row: int, cell: Any) -> tuple[str, ...]:
         order = np.sort(said.probabilities[row])[::-1]
         if len(order) > 1 and order[0] < 0.5:
             remarks.append("The model is unsure: no class reaches 50 %.")
+        remarks += _trust(analysis, row)
         if analysis.heatmaps is not None and not bool(analysis.heatmaps.has_evidence[row]):
             remarks.append("No positive evidence for this class anywhere in the crop.")
     return tuple(remarks)
+
+
+def _trust(analysis: Any, row: int) -> list[str]:
+    """Say which classes are possible, and whether the model knows cells like this one."""
+    from napari_aml.review.queue.trust import trust_of
+
+    said = analysis.predictions.take(np.array([row]))
+    trust = trust_of(analysis.bundle, said, 1)
+    out = []
+    if trust.size[0] > 1:
+        sets = analysis.bundle.trust.sets(said.probabilities)
+        out.append(f"Possible classes: {sets[0].replace('|', ', ')} (each the right one often enough to be kept).")
+    elif trust.size[0] == 0:
+        out.append("No class fits well: the model has seen no such cell of any class.")
+    if trust.unlike[0]:
+        out.append("Unlike the cells that the model learnt from: do not rely on its class.")
+    return out

@@ -9,6 +9,7 @@ from blobs import CODES, blobs, say
 from napari_aml.classify import Predictions
 from napari_aml.errors import InputError
 from napari_aml.review.queue import ORDERS, Pool, rank
+from napari_aml.review.queue.trust import CellTrust
 
 
 def second(room, seed=5):
@@ -21,7 +22,12 @@ def second(room, seed=5):
 def pool():
     room, truth = blobs(240, right=0.7, shares=(0.01, 0.45, 0.44, 0.10))
     decided = say(room, truth, range(60))
-    return Pool(room, decided, room.teach(decided), second=second(room))
+    return Pool(room, decided, room.teach(decided), second=second(room), trust=trust(240))
+
+
+def trust(n):
+    score = np.linspace(0, 2, n).astype(np.float32)
+    return CellTrust(np.arange(n, dtype=np.int16) % 4, score > 1, score)
 
 
 @pytest.mark.parametrize("order", list(ORDERS))
@@ -31,10 +37,22 @@ def test_every_order_gives_each_cell_once_with_a_reason_and_is_the_same_again(po
     assert len(set(ranking.rows.tolist())) == len(ranking)
     entries = ranking.entries()
     assert all(why and uid in pool.room.uids for uid, why in entries)
-    assert entries == rank(Pool(pool.room, pool.decided, pool.taught, pool.second), order).entries()
+    assert entries == rank(Pool(pool.room, pool.decided, pool.taught, pool.second, trust=pool.trust), order).entries()
     table = ranking.table(5)
     assert table["place"].tolist() == [1, 2, 3, 4, 5][: len(table)]
     assert (np.diff(ranking.scores) <= 0).all()
+
+
+def test_reasons_say_how_far_the_model_is_to_be_trusted(pool):
+    ambiguous, unlike = rank(pool, "ambiguous"), rank(pool, "unlike")
+    assert set(ambiguous.rows) == {r for r in range(60, 240) if r % 4 != 1}
+    assert unlike.rows.tolist() == list(range(239, 59, -1))
+    told = dict(unlike.entries())
+    assert told["c239"].endswith("3 classes are possible; unlike the training cells")
+    assert "no class fits well" in told["c236"] and "possible" not in told["c237"]
+    assert "unlike" not in told["c61"]
+    with pytest.raises(InputError, match="does not say which"):
+        rank(Pool(pool.room), "unlike")
 
 
 def test_doubtful_cells_are_undecided_and_the_narrowest_margin_is_first(pool):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,9 +78,13 @@ class CuratedSlide:
     def __len__(self) -> int:
         return len(self.table)
 
+    @cached_property
+    def _labels(self) -> list[int]:
+        return [int(label) for label in self.table["label"]]
+
     def mask(self, row: int, part: str = "cell") -> tuple[int, int, np.ndarray] | None:
         """Return corner (y0, x0) and mask bool (h, w) of a cell or its nucleus; None where there is none."""
-        label = int(self.table["label"].iat[row])
+        label = self._labels[row]
         if self.masks is None or label not in self.masks.boxes:
             return None
         y0, x0, _, _ = self.masks.boxes[label]

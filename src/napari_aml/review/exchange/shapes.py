@@ -44,24 +44,45 @@ def outlines(mask: np.ndarray) -> list[list[Ring]]:
 def _rings(mask: np.ndarray) -> Iterator[Ring]:
     """Yield the simple rings around the pixels of one piece, mask at the right hand."""
     wide = np.pad(mask, 1).astype(np.int8)
-    step = {}  # start (y, x) → ends of the straight runs that begin there
     across = wide[1:, 1:-1] - wide[:-1, 1:-1]  # edges between rows: +1 runs right, -1 runs left
-    for y, x0, x1, sign in _runs(across):
-        start, end = ((y, x0), (y, x1)) if sign > 0 else ((y, x1), (y, x0))
-        step.setdefault(start, []).append(end)
     down = (wide[1:-1, :-1] - wide[1:-1, 1:]).T  # edges between columns: +1 runs down, -1 runs up
-    for x, y0, y1, sign in _runs(down):
-        start, end = ((y0, x), (y1, x)) if sign > 0 else ((y1, x), (y0, x))
-        step.setdefault(start, []).append(end)
+    y, start, end = _runs(across)
+    x, top, bottom = _runs(down)
+    starts = np.concatenate([np.stack([y, start], 1), np.stack([top, x], 1)])
+    ends = np.concatenate([np.stack([y, end], 1), np.stack([bottom, x], 1)])
+    width = mask.shape[1] + 1
+    begin, stop = starts @ (width, 1), ends @ (width, 1)
+    order = np.argsort(begin)
+    if (np.diff(begin[order]) == 0).any():
+        yield from _touching(starts.tolist(), ends.tolist())
+        return
+    # Exactly one run goes on where another one ends: each ring is a walk from run to run.
+    following = order[np.searchsorted(begin[order], stop)].tolist()
+    left = [True] * len(following)
+    for first in range(len(y)):
+        if left[first]:
+            walk, here = [], first
+            while left[here]:
+                left[here] = False
+                walk.append(here)
+                here = following[here]
+            yield starts[walk, ::-1]
+
+
+def _touching(starts: list[list[int]], ends: list[list[int]]) -> Iterator[Ring]:
+    """Yield the rings of a piece some of whose pixels meet at a corner only."""
+    step: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for start, end in zip(starts, ends, strict=True):
+        step.setdefault((start[0], start[1]), []).append((end[0], end[1]))
     while step:
         first = here = next(iter(step))
         path, came = [], None
         while True:
             path.append(here)
-            ends = step[here]
-            there = ends[0] if len(ends) == 1 or came is None else _right_turn(came, here, ends)
-            ends.remove(there)
-            if not ends:
+            onwards = step[here]
+            there = onwards[0] if len(onwards) == 1 or came is None else _right_turn(came, here, onwards)
+            onwards.remove(there)
+            if not onwards:
                 del step[here]
             came, here = here, there
             if here == first:
@@ -69,17 +90,16 @@ def _rings(mask: np.ndarray) -> Iterator[Ring]:
         yield from _simple(path)
 
 
-def _runs(edges: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (line, start, end, sign) of the maximal runs of equal, non-zero values in each row."""
+def _runs(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return line, start and end of the maximal runs of equal, non-zero values in each row; negative ones run back."""
     change = np.diff(np.pad(edges, ((0, 0), (1, 1))), axis=1) != 0
     line, at = np.nonzero(change)
     if not len(at):
-        return
+        return line, at, at
     sign = edges[line[:-1], np.minimum(at[:-1], edges.shape[1] - 1)]
     run = (line[1:] == line[:-1]) & (sign != 0)
-    yield from zip(
-        line[:-1][run].tolist(), at[:-1][run].tolist(), at[1:][run].tolist(), sign[run].tolist(), strict=True
-    )
+    line, low, high, ahead = line[:-1][run], at[:-1][run], at[1:][run], sign[run] > 0
+    return line, np.where(ahead, low, high), np.where(ahead, high, low)
 
 
 def _right_turn(came: tuple[int, int], here: tuple[int, int], ends: list[tuple[int, int]]) -> tuple[int, int]:
@@ -122,9 +142,8 @@ def _area(ring: Ring) -> float:
 
 def geometry(mask: np.ndarray, y0: int = 0, x0: int = 0) -> dict[str, Any]:
     """Return a mask bool (h, w) whose corner lies at (y0, x0) as a GeoJSON geometry."""
-    polygons = [
-        [[[int(x) + x0, int(y) + y0] for x, y in [*ring, ring[0]]] for ring in rings] for rings in outlines(mask)
-    ]
+    corner = (x0, y0)
+    polygons = [[(np.concatenate([ring, ring[:1]]) + corner).tolist() for ring in rings] for rings in outlines(mask)]
     if len(polygons) == 1:
         return {"type": "Polygon", "coordinates": polygons[0]}
     return {"type": "MultiPolygon", "coordinates": polygons}

@@ -37,6 +37,44 @@ def doubt_reason(pool: Pool):
     return why
 
 
+def ambiguous_steps(pool: Pool) -> Steps[Ranking]:
+    """Order undecided cells of which the model holds several classes for possible, or none; most classes first.
+
+    Raises
+    ------
+    InputError
+        When the model has no conformal sets.
+    """
+    yield Progress(0, 1, "Counting possible classes")
+    size = None if pool.trust is None else pool.trust.size
+    if size is None or not (size >= 0).any():
+        raise InputError(
+            "The model does not say which classes are possible.",
+            "Choose a bundle that was calibrated (napari-aml calibrate), and take back what was taught.",
+        )
+    rows = pool.undecided[(size[pool.undecided] > 1) | (size[pool.undecided] == 0)]
+    scores = np.where(size[rows] == 0, 1, size[rows]) + (1 - pool.margin[rows]) * 0.9
+    return Ranking.by_score("ambiguous", pool.room.uids, rows, scores, doubt_reason(pool))
+
+
+def unlike_steps(pool: Pool) -> Steps[Ranking]:
+    """Order undecided cells by how unlike the model's training cells they are, most unlike first.
+
+    Raises
+    ------
+    InputError
+        When the model cannot say.
+    """
+    yield Progress(0, 1, "Looking for unusual cells")
+    score = None if pool.trust is None else pool.trust.score
+    if score is None or not np.isfinite(score).any():
+        raise InputError(
+            "The model does not say which cells are unlike its training.", "Choose a bundle that was calibrated."
+        )
+    rows = pool.undecided[np.isfinite(score[pool.undecided])]
+    return Ranking.by_score("unlike", pool.room.uids, rows, score[rows], doubt_reason(pool))
+
+
 def disagreement_steps(pool: Pool) -> Steps[Ranking]:
     """Order cells on which model and person differ, and undecided cells on which two models differ.
 

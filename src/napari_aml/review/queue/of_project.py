@@ -12,11 +12,13 @@ from napari_aml.errors import InputError
 from napari_aml.progress import Progress, Steps
 from napari_aml.review.final import settled
 from napari_aml.review.queue.pool import Pool
+from napari_aml.review.queue.trust import CellTrust, trust_of
 from napari_aml.review.teach.classroom import Classroom, teach_steps
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_aml.classify import Predictions
     from napari_aml.review.project import Project
     from napari_aml.review.queue.ranking import Ranking
 
@@ -81,8 +83,17 @@ def project_pool_steps(
     room = Classroom(uids, chosen[1], embedding, np.concatenate([said.probabilities for _, _, said in parts]))
     decided = {uid: code for uid, (code, _, _) in settled(project.decisions(), reader).items() if code}
     taught = (yield from teach_steps(room, decided)) if teach and decided else None
+    trust = CellTrust.joined([_trust(project, slide_id, said) for slide_id, _, said in parts])
     slides = np.repeat([slide_id for slide_id, _, _ in parts], [len(own) for _, own, _ in parts])
-    return Pool(room, decided, taught, wanted=wanted), slides, notes
+    return Pool(room, decided, taught, wanted=wanted, trust=trust), slides, notes
+
+
+def _trust(project: Project, slide_id: str, said: Predictions) -> CellTrust:
+    from napari_aml.review.project.runs import find_bundle
+
+    run = project.cell_store.current(slide_id)
+    bundle = None if run is None else find_bundle(run.bundle_id, run.bundle_path)
+    return trust_of(bundle, said, len(said))
 
 
 def queue_table(ranking: Ranking, pool: Pool, slides: np.ndarray, most: int | None = None) -> pd.DataFrame:

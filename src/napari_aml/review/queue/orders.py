@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_aml.errors import InputError
 from napari_aml.progress import Progress, Steps, run
-from napari_aml.review.queue.doubt import disagreement_steps, uncertain_steps
+from napari_aml.review.queue.doubt import ambiguous_steps, disagreement_steps, uncertain_steps, unlike_steps
 from napari_aml.review.queue.label_errors import FEWEST, label_errors_steps
 from napari_aml.review.queue.pool import Pool
 from napari_aml.review.queue.ranking import Ranking
@@ -111,6 +111,9 @@ ORDERS: dict[str, Order] = {
         Order("label-errors", "Likely label errors", "Decided cells that the other decided cells speak against.",
               label_errors_steps),
         Order("diverse", "Variety", "A typical cell of each group of look-alikes that no one has seen.", diverse_steps),
+        Order("ambiguous", "Several classes possible", "Cells whose set of possible classes holds several, or none.",
+              ambiguous_steps),
+        Order("unlike", "Unlike training", "Cells most unlike those that the model learnt from.", unlike_steps),
         Order("rare", "Rare classes", "Cells that may be of a class which is rare here.", rare_steps),
     )
 }  # fmt: skip
@@ -135,7 +138,11 @@ def rank_steps(pool: Pool, order: str = DEFAULT) -> Steps[Ranking]:
     """
     if order not in ORDERS:
         raise InputError(f"There is no order '{order}'.", f"Choose one of {', '.join(ORDERS)}.")
-    return (yield from ORDERS[order].steps(pool))
+    ranking = yield from ORDERS[order].steps(pool)
+    trust = pool.trust
+    if trust is None:
+        return ranking
+    return replace(ranking, reasons=lambda row: "; ".join([ranking.reasons(row), *trust.words(row)]))
 
 
 def rank(pool: Pool, order: str = DEFAULT) -> Ranking:

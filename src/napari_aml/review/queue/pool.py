@@ -14,6 +14,7 @@ from napari_aml.review.teach.classroom import Classroom, Taught
 
 if TYPE_CHECKING:
     from napari_aml.classify.predictions import Predictions
+    from napari_aml.review.queue.trust import CellTrust
 
 
 @dataclass(eq=False)
@@ -32,6 +33,8 @@ class Pool:
         Another model's predictions of the same cells, in the same order; None where there is none.
     wanted
         Class codes to hunt for; empty: those that are rare among these cells.
+    trust
+        How far the model's own word is to be trusted, in the same order; None where nobody knows.
     """
 
     room: Classroom
@@ -39,6 +42,7 @@ class Pool:
     taught: Taught | None = None
     second: Predictions | None = None
     wanted: tuple[str, ...] = ()
+    trust: CellTrust | None = None
 
     def __post_init__(self) -> None:
         if self.second is not None and len(self.second) != len(self):
