@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from napari_aml.cells.masks import CellMasks
+from napari_aml.cells.shape import solidity
 from napari_aml.errors import CellTableError
 
 #: Column → dtype. Pixels are level-0 pixels, boxes half-open; y, x is the centroid.
@@ -96,7 +97,7 @@ def _row(masks: CellMasks, label: int, slide_id: str, um: float) -> dict[str, ob
         "nucleus_area_um2": nucleus * um**2,
         "nc_ratio": nucleus / area,
         "eccentricity": _eccentricity(ys, xs),
-        "solidity": _solidity(mask, area),
+        "solidity": solidity(mask),
         "touches_border": y0 <= 0 or x0 <= 0 or y1 >= masks.shape[0] or x1 >= masks.shape[1],
     }  # fmt: skip
 
@@ -107,16 +108,6 @@ def _eccentricity(ys: np.ndarray, xs: np.ndarray) -> float:
     cov = ((ys - ys.mean()) * (xs - xs.mean())).mean()
     root = float(np.sqrt((vy - vx) ** 2 + 4 * cov**2))
     return float(np.sqrt(max(0.0, 2 * root / (vy + vx + root))))
-
-
-def _solidity(mask: np.ndarray, area: int) -> float:
-    """Return the share of the convex hull that the mask fills."""
-    import cv2
-
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    hull = cv2.convexHull(np.concatenate(contours))
-    filled = cv2.fillConvexPoly(np.zeros(mask.shape, np.uint8), hull, 1)
-    return min(1.0, area / max(1, int(filled.sum())))
 
 
 def validate(table: pd.DataFrame) -> pd.DataFrame:

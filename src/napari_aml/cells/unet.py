@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from napari_aml.cells.grid import BLOCK, HALO, Grid, reflect
 from napari_aml.cells.instances import Rules, drop_pale, enlarge, split
-from napari_aml.cells.network import COARSE, STRIDE, load_networks
+from napari_aml.cells.network import COARSE, STRIDE, WEIGHTS, load_networks
 from napari_aml.cells.protocol import FieldMasks
 
 
@@ -21,14 +23,18 @@ class UNetSegmenter:
         Coarse probability from which a block is looked at closely; 0 looks at everything.
     device
         A torch device string.
+    weights
+        Folder of the networks; others than the shipped ones are written by `napari_aml.cells.training.fit`.
     """
 
     name = "unet"
 
-    def __init__(self, rules: Rules | None = None, gate: float = 0.1, device: str = "cpu") -> None:
+    def __init__(
+        self, rules: Rules | None = None, gate: float = 0.1, device: str = "cpu", weights: Path = WEIGHTS
+    ) -> None:
         self.rules = rules or Rules()
         self.gate = gate
-        self._networks = load_networks(device=device)
+        self._networks = load_networks(weights, device)
         self.version = str(self._networks.card["version"])
 
     def segment(self, rgb: np.ndarray, pixel_size_um: float) -> FieldMasks:
