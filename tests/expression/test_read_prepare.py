@@ -324,3 +324,19 @@ def test_the_page_on_expression_files_runs_as_written(capsys):
     exec(compile(block, str(page), "exec"), names)
     assert names["prepared"].missing == () and len(names["matrix"]) == 12
     assert "Units" in capsys.readouterr().out
+
+
+def test_what_is_said_of_a_file_names_no_sample(tmp_path):
+    """It goes into the reports of all samples, and a name may tell who a person is."""
+    table = table_of(PANEL, 6, low=0)
+    table.iloc[:, 3] = 0
+    table.iloc[:, 5] = table.iloc[:, 4]
+    table.columns = names = [f"Person{i}" for i in range(6)]
+    matrix = read(tmp_path, table)
+    rows = quality(matrix, prepare(matrix, PANEL))
+    assert any("cannot be used" in said for said in matrix.warnings)
+    assert any("As good as identical" in said for said in rows[4].remarks)
+    said = (*matrix.evidence, *matrix.warnings, str(matrix.units), *(r for row in rows for r in row.remarks))
+    assert not [text for text in said if any(name in text for name in names)]
+    halves = read(tmp_path, table.iloc[:, :3] + 0.25)
+    assert "in sample 1 of 3" in str(halves.units)

@@ -245,5 +245,6 @@ def _with_remarks(
     if len(matrix) >= 6 and one.correlation < min(typical - 6 * spread, typical - 0.05):
         said.append(f"Unlike the other samples: median correlation {one.correlation:.2f}, typical {typical:.2f}.")
     if one.nearest_correlation > 0.9999:
-        said.append(f"As good as identical with sample '{one.nearest}' (correlation {one.nearest_correlation:.5f}).")
+        said.append(f"As good as identical with another sample of the file, its nearest (correlation "
+                    f"{one.nearest_correlation:.5f}).")  # fmt: skip
     return replace(one, remarks=tuple(said))

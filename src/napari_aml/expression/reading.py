@@ -185,7 +185,8 @@ def _understand_steps(
     if sizes is None and scale.quantity in ("counts", "normalised-counts") and not scale.log:
         sizes = totals
     warnings = [*resolved.warnings]
-    warnings += [f"Sample '{name}' cannot be used: {why}." for name, why in unusable.items()]
+    for why, count in Counter(unusable.values()).items():  # which these are is said with their own calls
+        warnings.append(f"{count} of {len(samples)} samples cannot be used: {why}.")
     if not detected.sure:
         warnings.append(f"The units are not certain: {detected}. If that is wrong, give them (--units).")
     yield Progress(0, 0, "Joining lines of one gene")

@@ -299,8 +299,9 @@ def detect_units_steps(
                          "Give the units (--units), or split the file.")  # fmt: skip
     rows = next(iter(found.values()))
     usual = Counter(row[1] for row in rows).most_common(1)[0][0]
-    name, units, evidence, sure = next(row for row in rows if row[1] == usual)
-    evidence = "as given" if person else f"in '{name}' {evidence}"
+    first, units, evidence, sure = next(row for row in rows if row[1] == usual)
+    # By its number: what is said of a file goes into the reports of all samples, and a name may tell who a person is.
+    evidence = "as given" if person else f"in sample {samples.index(first) + 1} of {len(samples)} {evidence}"
     totals = np.array([seen.total for seen in facts])
     if units.log:
         for i in range(len(samples)):

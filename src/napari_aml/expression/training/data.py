@@ -156,8 +156,7 @@ def _unmatched(said: np.ndarray, matrix: ExpressionMatrix, labels: Labels) -> li
         )
     if not without:
         return []
-    more = ", …" if len(without) > 5 else ""
-    return [f"{len(without)} of {len(said)} samples have no label and are left out: {', '.join(without[:5])}{more}."]
+    return [f"{len(without)} of {len(said)} samples have no label and are left out."]  # notes go into the card: no names
 
 
 def _panel(matrix: ExpressionMatrix, said: np.ndarray, most: int, notes: list[str]) -> tuple[str, ...]:
