@@ -14,6 +14,7 @@ import numpy as np
 from napari_aml.classify.training.engine.averaging import Averages, refresh_batch_norm
 from napari_aml.classify.training.engine.checkpoints import Checkpoints
 from napari_aml.classify.training.engine.crops import Crops, batches
+from napari_aml.classify.training.engine.depthwise import quicken
 from napari_aml.classify.training.engine.distilling import Teacher, hardened, pupil, taught_loss
 from napari_aml.classify.training.engine.losses import Loss, epoch_order, mix
 from napari_aml.classify.training.engine.processes import Processes
@@ -60,6 +61,8 @@ class Fit:
         self.where = device.torch_device()
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.plain: Any = network.to(self.where).to(memory_format=layout)
+        if self.where.type == "cpu":
+            quicken(self.plain)
         self.teacher = None if teacher is None else teacher.to(device)
         # With a teacher whose maps are learnt, the network is trained inside a wrapper that is thrown away.
         self.outer = self.plain if teacher is None or not config.hints else self._pupil(teacher)
@@ -350,10 +353,12 @@ def _optimiser(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Opt
     from napari_aml.errors import InputError
 
     decay = config.layer_decay or (0.75 if config.pretrained or config.weights else 0.0)
+    # One pass over all weights instead of one an operation.
+    fused = {"fused": True} if config.optimiser in ("adam", "adamw") and config.device != "mps" else {}
     try:
         return create_optimizer_v2(
             network, opt=config.optimiser, lr=config.rate, weight_decay=config.weight_decay,
-            momentum=config.momentum, layer_decay=decay or None,
+            momentum=config.momentum, layer_decay=decay or None, **fused,
         )  # fmt: skip
     except (ValueError, AssertionError, TypeError, KeyError) as error:
         from timm.optim import list_optimizers
