@@ -107,3 +107,39 @@ def test_a_field_of_the_matrix_opens_its_cells_in_the_gallery(dock, qtbot, tmp_p
 
 def test_the_dock_fits_a_laptop(dock):
     assert dock.minimumSizeHint().height() < 600 and dock.minimumSizeHint().width() < 480
+
+
+def test_two_models_that_differ_fill_the_queue(dock, qtbot, three_kinds):
+    analysis, _ = three_kinds
+    uids = analysis.cells.table["uid"].tolist()
+    other = np.zeros((N, 3), np.float32)
+    other[np.arange(N), analysis.predictions.index] = 1
+    other[3], other[9] = (0, 0, 1), 0  # another word on one cell, none on another
+    said = replace(analysis.predictions, probabilities=other, bundle_id="other")
+    dock.teaching.setSecond({analysis.cells.slide_id: (uids[::-1], said.take(np.arange(N)[::-1]))})
+    dock.queue.setValue("disagreement")
+    assert dock.queue.second.isVisibleTo(dock.queue)
+    QTest.mouseClick(dock.queue.fill_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(dock.state.queue), timeout=30_000)
+    assert dock.state.queue == [(uids[3], "one model says LYT, the other NGS")]
+    settled(qtbot, dock)
+
+
+def test_the_cells_that_speak_for_a_patients_call_come_first(dock, tmp_path, three_kinds):
+    uids = three_kinds[0].cells.table["uid"].tolist()
+    path = tmp_path / "calls_cells.csv"
+    rows = [f"{uids[2]},0.1,-0.2", f"{uids[7]},0.9,0.0", "elsewhere-000001,5,5", f"{uids[5]},-0.3,0.4"]
+    path.write_text("\n".join(["uid,influence_NPM1,influence_control", *rows]), "utf-8")
+    dock.queue.speaking.fileChosen.emit(str(path))
+    assert dock.queue.speaking.subtype.currentText() == "NPM1"
+    assert [uid for uid, _ in dock.state.queue] == [uids[7], uids[2], uids[5]] == list(dock.state.only[1])
+    assert "speaks for NPM1 (+0.900" in dock.state.queue[0][1] and "against" in dock.state.queue[2][1]
+    assert dock.state.selected == uids[7]
+    dock.queue.speaking.subtypeChosen.emit("control")
+    assert [uid for uid, _ in dock.state.queue] == [uids[5], uids[7], uids[2]]
+    path.write_text("uid,influence_NPM1\nelsewhere-000001,0.5\n", "utf-8")
+    dock.queue.speaking.fileChosen.emit(str(path))
+    assert "None of the 1 cells" in dock.status.text()
+    path.write_text("uid,influence_NPM1\nx,much\n", "utf-8")
+    dock.queue.speaking.fileChosen.emit(str(path))
+    assert "row 2" in dock.status.text()

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_aml.review.queue import ORDERS
 from napari_aml.ui.listening import Listening
+from napari_aml.ui.queue_sources import SecondModel, SpeakingCells
 from napari_aml.ui.state import ReviewState
 
 
@@ -97,6 +98,7 @@ class QueuePanel(QWidget):
         self.what = _words()
         self.wanted = QLineEdit()
         self.wanted.setPlaceholderText("classes to hunt for, e.g. MYO MOB; empty: rare ones")
+        self.second, self.speaking = SecondModel(), SpeakingCells()
         self.fill_button = QPushButton("Make queue")
         self.fill_button.setToolTip("Order the cells; the order is kept up to date while you decide.")
         self.clear_button = QPushButton("Clear")
@@ -133,8 +135,10 @@ class QueuePanel(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.what)
         layout.addWidget(self.wanted)
+        layout.addWidget(self.second)
         layout.addWidget(self.view, 1)
         layout.addLayout(bottom)
+        layout.addWidget(self.speaking)
 
     def value(self) -> str:
         """Return the name of the chosen order."""
@@ -159,6 +163,7 @@ class QueuePanel(QWidget):
     def _on_order(self, *_: object) -> None:
         self.what.setText(ORDERS[self.value()].what)
         self.wanted.setVisible(self.value() == "rare")
+        self.second.setVisible(self.value() == "disagreement")
 
     def _on_clicked(self, index: QModelIndex) -> None:
         uid = self.model.value()[index.row()][0]

@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_aml.errors import AmlError, InputError
 from napari_aml.review.queue import DEFAULT, ORDERS, Pool, Ranking, rank_steps
+from napari_aml.review.queue.second import second_word
 from napari_aml.review.queue.trust import CellTrust, trust_of
 from napari_aml.review.teach import Classroom, Taught, teach_steps
 from napari_aml.ui.jobs import Job
@@ -75,6 +76,7 @@ class Teaching(QObject):
         self.wanted: tuple[str, ...] = ()
         self._on, self._order = False, ""
         self._own: dict[str, _Own] = {}
+        self._second: dict[str, tuple[list[str], Predictions]] = {}
         self._shown: dict[str, Any] = {}
         self._dirty: set[str] = set()
         self._room: tuple[tuple[int, ...], Classroom] | None = None
@@ -118,6 +120,12 @@ class Teaching(QObject):
             raise InputError(f"There is no order '{order}'.")
         self._order = order
         self.wake()
+
+    def setSecond(self, second: dict[str, tuple[list[str], Predictions | None]]) -> None:
+        """Take another model's word: slide_id → (uids, predictions); the order "disagreement" compares with it."""
+        self._second = {slide_id: found for slide_id, found in second.items() if found[1] is not None}
+        if self._order == "disagreement":
+            self.wake()
 
     def dropQueue(self) -> None:
         """Empty the queue."""
@@ -235,12 +243,13 @@ class Teaching(QObject):
     def _start(self, room: Classroom, slides: list[str]) -> None:
         decided, on, order, earlier = dict(self.state.decided), self._on, self._order, self.taught
         wanted, trust = self.wanted, self._trust(slides)
+        second = second_word(room.uids, list(self._second.values())) if order == "disagreement" else None
 
         def steps() -> Steps[tuple[Taught | None, Ranking | None, list[tuple[str, str]]]]:
             taught = (yield from teach_steps(room, decided)) if on else earlier
             if not order:
                 return taught, None, []
-            ranking = yield from rank_steps(Pool(room, decided, taught, wanted=wanted, trust=trust), order)
+            ranking = yield from rank_steps(Pool(room, decided, taught, second, wanted, trust), order)
             return taught, ranking, ranking.entries(LONGEST)
 
         def early(event: Progress) -> None:

@@ -19,6 +19,7 @@ from napari_aml.ui.teach_panel import TeachPanel
 from napari_aml.ui.teaching import Teaching
 from napari_aml.viewer.pages import scrolled
 from napari_aml.viewer.private import stack_dock
+from napari_aml.viewer.queue_filling import QueueFilling
 from napari_aml.viewer.sessions import review_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class TeachDock(QWidget):
         self._soon.timeout.connect(self._count)
         self._build()
         self._connect()
+        self.filling = QueueFilling(self)
         self._count()
         # A dock that napari closes is destroyed without a close event.
         for listening in (self.listening, self.teaching.listening, self.queue.listening):

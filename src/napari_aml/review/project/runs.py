@@ -140,6 +140,11 @@ class Runs:
         """Return the heatmaps of a slide's cells, None where there are none."""
         return read_heatmaps(self.path(self._needed(slide_id)))
 
+    def read(self, run: Run) -> tuple[list[str], Predictions | None]:
+        """Return the uids of a revision's cells and what was said of them then."""
+        path = self.path(run)
+        return read_cells(path).table["uid"].tolist(), read_predictions(path)
+
     # ---- writing -------------------------------------------------------------------------------------------
 
     def save(self, analysis: Analysis, reader: str, why: str) -> Saved:

@@ -50,7 +50,7 @@ def ambiguous_steps(pool: Pool) -> Steps[Ranking]:
     if size is None or not (size >= 0).any():
         raise InputError(
             "The model does not say which classes are possible.",
-            "Choose a bundle that was calibrated (napari-aml calibrate), and take back what was taught.",
+            "Choose a bundle that was calibrated (napari-aml trust), and take back what was taught.",
         )
     rows = pool.undecided[(size[pool.undecided] > 1) | (size[pool.undecided] == 0)]
     scores = np.where(size[rows] == 0, 1, size[rows]) + (1 - pool.margin[rows]) * 0.9
@@ -142,4 +142,5 @@ def _between(pool: Pool) -> dict[int, tuple[float, str, str]]:
     apart = 0.5 * (p * np.log2(p / middle)).sum(1) + 0.5 * (q * np.log2(q / middle)).sum(1)
     one, two = pool.ranks[0], pool.second.index
     named = [(pool.codes[a], pool.second.codes[b]) for a, b in zip(one, two, strict=True)]
-    return {int(r): (float(apart[r]), *named[r]) for r in pool.undecided if named[r][0] != named[r][1]}
+    spoke = pool.second.probabilities.sum(1) > 0  # of cells that came later the second model says nothing
+    return {int(r): (float(apart[r]), *named[r]) for r in pool.undecided if spoke[r] and named[r][0] != named[r][1]}
