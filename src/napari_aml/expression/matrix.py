@@ -96,8 +96,8 @@ class ExpressionMatrix:
     samples
         Names of the samples, unique.
     genes
-        Current symbol of each gene, or the id as in the file where no symbol is known; unique. In the order of the
-        file, except that where lines were joined or left out the last ones take their places.
+        Current symbol of each gene, or the id as in the file where no symbol is known; unique; in the
+        order of the file.
     gene_ids
         Id of each gene as in the file; of several that were summed, the first.
     units, orientation, ids

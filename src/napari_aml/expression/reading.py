@@ -250,19 +250,17 @@ def _merge(
         if lengths is not None:  # where the copies differ, the longest stands for the gene
             lengths[place] = np.nanmax(lengths[[place, *others]])
     keep = np.fromiter(first.values(), int, len(first))
-    count = len(keep)
-    # The last lines go where lines were left out: order does not matter, and most lines stay where they are.
-    gaps = np.setdiff1d(np.arange(count), keep[keep < count], assume_unique=True)
-    moved = keep[keep >= count]
-    if values.flags.f_contiguous:
-        values.T[gaps] = values.T[moved]
+    if values.flags.f_contiguous:  # rows move up within the same memory
+        along_genes = values.T
+        still = int(np.count_nonzero(keep == np.arange(len(keep))))  # before the first line left out nothing moves
+        for start in range(still, len(keep), 1024):
+            taken = keep[start : start + 1024]
+            along_genes[start : start + len(taken)] = along_genes[taken]
     else:
         for row in values:
-            row[gaps] = row[moved]
-    keep = np.arange(count)
-    keep[gaps] = moved
-    kept = values[:, :count]
-    made = _Merged(kept, [genes[i] for i in keep], [ids[i] for i in keep], None if lengths is None else lengths[keep])
+            row[: len(keep)] = row[keep]
+    kept = values[:, : len(keep)]
+    made = _Merged(kept, list(first), [ids[i] for i in keep], None if lengths is None else lengths[keep])
     made.summed = sum(map(len, extra.values()))
     made.example = ids[next(iter(extra))][:40] if extra else ""
     return made
