@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from viewer_parts import heatmaps_for, predictions_for
+from viewer_parts import cells_of, discs, heatmaps_for, predictions_for
 
 from napari_aml.errors import InputError, NotASmearError
 from napari_aml.progress import Progress
@@ -140,3 +140,38 @@ def test_masks_stay_as_they_are_while_a_job_runs(control, qtbot, monkeypatch):
     assert control.state.n_cells == 6 and "while a job runs" in str(control.heard[-1])
     go.set()
     qtbot.waitUntil(lambda: not control.busy)
+
+
+def test_a_word_stays_with_its_cell_when_cells_are_found_anew(control, analysis, qtbot, monkeypatch):
+    go = threading.Event()
+    h, w = analysis.slide.shape
+    labels, nuclei = discs((h, w), [(220, 340), (62, 201), (60, 60), (140, 130), (220, 200)], 38)  # two old ones lack
+    cells = cells_of(labels, nuclei, slide_id=analysis.cells.slide_id)
+    said = predictions_for(len(cells), seed=9)
+
+    def steps(source, **_):
+        yield Progress(1, 3, "found", type(analysis)(analysis.slide, cells))
+        while not go.is_set():
+            time.sleep(0.01)
+            yield Progress(2, 3)
+        return type(analysis)(analysis.slide, cells, said, heatmaps_for(cells, said))
+
+    monkeypatch.setattr("napari_aml.pipeline.analyse_steps", steps)
+    state, uids = control.state, analysis.cells.table["uid"].tolist()
+    where = {uid: (y, x) for uid, y, x in zip(uids, analysis.cells.table["y"], analysis.cells.table["x"], strict=True)}
+    control.decider.decide([uids[1]], "PLT")
+    control.decider.decide([uids[3]], "BAS")
+    control.analyse(control.bridge.image)
+    qtbot.waitUntil(lambda: state.n_cells == 5)
+    assert not state.confirmed().any(), "until they are known again nobody has spoken of the new cells"
+    assert control.decider.decide(state.uids[:1], "MYO") == [] and "found anew" in str(control.heard[-1])
+    go.set()
+    qtbot.waitUntil(lambda: not control.busy)
+    assert state.n_cells == 6, "the decided cell that was not found again is kept"
+    table = state.analysis.cells.table.set_index("uid")
+    for uid in set(table.index) & set(uids):
+        assert np.hypot(table.at[uid, "y"] - where[uid][0], table.at[uid, "x"] - where[uid][1]) < 5
+    assert state.code(state.row(uids[1])) == "PLT" and state.code(state.row(uids[3])) == "BAS"
+    assert state.uid_at(62, 201) == uids[1] and state.uid_at(140, 130) not in uids
+    assert state.confirmed().sum() == 2
+    qtbot.waitUntil(lambda: not control.follow_up.busy, timeout=10_000)

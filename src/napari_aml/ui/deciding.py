@@ -23,6 +23,9 @@ from napari_aml.ui.state import UNCLASSIFIED, ReviewState
 if TYPE_CHECKING:
     from napari_aml.analysis import Analysis
 
+#: A cell whose uid ends so is being found anew: its uid is not settled, and nothing can be said of it yet.
+PROVISIONAL = "~"
+
 
 class Decider(QObject):
     """Records what a person says, with undo and redo.
@@ -112,6 +115,8 @@ class Decider(QObject):
 
     def _say(self, said: Sequence[tuple[str, str, str, str | None]], text: str) -> list[Decision]:
         """Record (uid, kind, name, value) rows where they change something, and remember how to go back."""
+        if any(uid.endswith(PROVISIONAL) for uid, *_ in said):
+            return self._refuse(InputError("These cells are being found anew.", "Decide when the analysis is done."))
         changes = []
         for uid, kind, name, value in said:
             slide_id = self._slide_of(uid)

@@ -23,7 +23,9 @@ from napari_aml.ui.state import PREDICTED, ReviewState, RowsChanged
 from napari_aml.viewer.bridge import ReviewBridge
 from napari_aml.viewer.editor import MaskEditor
 from napari_aml.viewer.follow_up import FollowUp, cam_target
+from napari_aml.viewer.found_anew import FoundAnew
 from napari_aml.viewer.names import MOST_NAMES
+from napari_aml.viewer.picture_layers import measuring_steps, slide_from_layer
 from napari_aml.viewer.sessions import expression_part
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class ReviewController(QObject):
         self.follow_up = FollowUp(self.state, lambda: self.busy, lambda: self.settings.device, self)
         self._results: dict[int, tuple[Image, Analysis]] = {}
         self._before: Analysis | None = None
+        self._anew = FoundAnew(self.state)
         bar.failed.connect(self.failed)
         bar.busyChanged.connect(self._on_busy)
         self.editor.failed.connect(self.failed)
@@ -112,8 +115,6 @@ class ReviewController(QObject):
         AmlError
             When there is no layer, or it is not an RGB picture.
         """
-        from napari_aml.viewer.picture_layers import slide_from_layer
-
         if image is None:
             raise NotASmearError("No picture is chosen.", "Open a smear picture (File > Open, or File > Open Sample).")
         if not image.rgb:
@@ -138,6 +139,8 @@ class ReviewController(QObject):
     def _keep(self) -> None:
         if self.bridge.image is not None and self.state.analysis is not None:
             self._results[id(self.bridge.image)] = (self.bridge.image, self.state.analysis)
+            if not self.busy:
+                self._anew.remember(self.state.analysis)
         self._tell_others()
 
     def remember(self, image: Image, analysis: Analysis) -> None:
@@ -244,15 +247,7 @@ class ReviewController(QObject):
     def measure_pixel_size(self, image: Image | None) -> None:
         """Measure the pixel size from the red cells; `measured` announces it."""
         slide = self.slide(image)
-
-        def steps() -> Steps[Any]:
-            from napari_aml.progress import Progress
-            from napari_aml.slides import measure_pixel_size
-
-            yield Progress(0, 0, "Measuring red cells")
-            return measure_pixel_size(slide)
-
-        self._run(steps, "Measuring red cells", self.measured.emit, self.state.analysis)
+        self._run(lambda: measuring_steps(slide), "Measuring red cells", self.measured.emit, self.state.analysis)
 
     def save(self, folder: str | Path) -> None:
         """Write all results of the shown picture into a folder named after it."""
@@ -283,6 +278,7 @@ class ReviewController(QObject):
         self.editor.undo_stack.clear()
         self.state.selected, self.state.pending = None, frozenset()
         self.state.analysis = None
+        self._anew.begin(slide.slide_id)
         self.bridge.begin(slide.shape)
         return slide, before
 
@@ -307,7 +303,10 @@ class ReviewController(QObject):
 
     def _go_back(self) -> None:
         """After a cancel or an error: what was there before comes back; where nothing was, the cells found stay."""
-        before, current = self._before, self.state.analysis
+        before, current, anew = self._before, self.state.analysis, self._anew.waiting
+        self._anew.cancelled()
+        if before is None and anew and current is not None:
+            self.state.analysis = current = None
         if before is not None:
             if before is not current:
                 self._take(before)
@@ -324,7 +323,7 @@ class ReviewController(QObject):
 
         payload = event.payload
         if isinstance(payload, Analysis):
-            self._take(payload)
+            self._take(self._anew.provisional(payload))
             self.bridge.set_editable(False)
         elif isinstance(payload, Cells) and self.state.analysis is None:
             self.bridge.show_found(payload)
@@ -346,7 +345,10 @@ class ReviewController(QObject):
             state.selected = uids[0]
 
     def _finish(self, analysis: Analysis) -> None:
+        analysis, pending = self._anew.settled(analysis)
         self._take(analysis)
+        self.state.pending = frozenset(pending)
+        self.follow_up.wake()
         n = len(analysis.cells)
         self.told.emit(f"{n} cell{'' if n == 1 else 's'} found." if n else "No cells found in this picture.")
         if n:

@@ -15,12 +15,14 @@ import math
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from napari_aml.progress import Progress
 from napari_aml.slides.pixel_size import PixelSize, to_um
 
 if TYPE_CHECKING:
     import numpy as np
     from napari.layers import Image
 
+    from napari_aml.progress import Steps
     from napari_aml.slides.slide import Slide
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -171,3 +173,11 @@ def _remembered(layer: Image) -> Slide | None:
     slide = layer.metadata.get(KEY, {}).get("slide")
     first = layer.data[0] if layer.multiscale else layer.data
     return slide if slide is not None and tuple(first.shape[:2]) == slide.shape else None
+
+
+def measuring_steps(slide: Slide) -> Steps[Any]:
+    """Measure the pixel size from a slide's red cells."""
+    from napari_aml.slides import measure_pixel_size
+
+    yield Progress(0, 0, "Measuring red cells")
+    return measure_pixel_size(slide)

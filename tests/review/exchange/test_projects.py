@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from napari_aml.errors import InputError
 from napari_aml.export.formats import export_curation
 from napari_aml.progress import run
 from napari_aml.review import Project
-from napari_aml.review.decisions import CLASS
+from napari_aml.review.decisions import CLASS, Decision
 from napari_aml.review.exchange import curation_of_project, import_steps, pseudonyms_of, read_annotations
 from napari_aml.review.exchange.projects import curated_slide
 
@@ -160,3 +161,26 @@ def test_only_the_slides_and_the_reader_asked_for_leave(project, tmp_path):
     assert slide.slide_id == first
     assert slide.table["code_final"].tolist()[0] == "MYO" and slide.table["confirmed"].tolist()[:2] == [True, True]
     assert {d.slide_id for d in read_annotations(out).decisions if d.kind == CLASS} == {first}
+
+
+def test_an_id_that_stands_at_another_cell_does_not_carry_its_word_there(made, tmp_path):
+    """The slide was segmented anew elsewhere: its cells were numbered in another order."""
+    from napari_aml.review.exchange import curation_of
+    from napari_aml.review.exchange.incoming import Incoming
+    from napari_aml.review.exchange.matching import plan_import
+
+    analysis = made[1][0]
+    (there,) = curation_of([analysis], ())
+    uids = there.table["uid"].tolist()
+    turned = there.table.assign(uid=uids[1:] + uids[:1])  # the cell at place 0 is called what place 1 is called here
+    slide = replace(there, table=turned.assign(code_final=[""] * len(turned)))
+    said = [Decision(uids[1], there.slide_id, "MOB", "noether"), Decision(uids[3], there.slide_id, "PLT", "noether")]
+    plan = plan_import(Incoming([slide], said, ours=True), {there.slide_id: there}, [], "noether")
+    assert [(d.uid, d.value) for d in plan.decisions] == [(uids[0], "MOB"), (uids[2], "PLT")]
+    assert plan.matches[0].rows.tolist() == list(range(len(uids))) and plan.matches[0].by_uid == 0
+    assert any("segmented anew" in remark for remark in plan.remarks)
+    elsewhere = turned.assign(**{c: turned[c] + 5000 for c in ("y0", "x0", "y1", "x1")})
+    plan = plan_import(
+        Incoming([replace(slide, table=elsewhere)], said, ours=True), {there.slide_id: there}, [], "noether"
+    )
+    assert plan.decisions == [] and any("2 decisions found no cell" in r for r in plan.remarks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from napari_aml.taxonomy import BY_CODE
 
 #: Boxes that overlap by more than this share of their union are one cell.
 LEAST_OVERLAP = 0.5
+#: The same uid is the same cell only where the boxes overlap at least so much: when a slide is segmented anew outside
+#: of a project, its uids are counted anew, and one may then stand at another cell.
+SAME_PLACE = 0.2
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Match:
         How many were known by their uid; how many by overlapping boxes.
     doubled
         Incoming cells that fell on a cell which another had taken already; they are passed over.
+    moved
+        uids of incoming cells whose uid belongs to a cell elsewhere here; they were looked for by place.
     """
 
     slide_id: str
@@ -39,6 +44,7 @@ class Match:
     by_uid: int = 0
     by_place: int = 0
     doubled: int = 0
+    moved: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -75,20 +81,26 @@ class Plan:
 def match(incoming: CuratedSlide, there: CuratedSlide, least_overlap: float = LEAST_OVERLAP) -> Match:
     """Find the cell that each incoming cell is.
 
-    By uid first; a cell whose uid is not there is looked for by its box. Each cell there is taken once.
+    By uid first, provided that the boxes lie at the same place (`SAME_PLACE`); any other cell is looked for by its
+    box. Each cell there is taken once. Cells without a box are known by their uid alone.
     """
     n = len(incoming)
+    boxes = there.table[["y0", "x0", "y1", "x1"]].to_numpy(float)
+    mine = incoming.table[["y0", "x0", "y1", "x1"]].to_numpy(float)
+    moved: set[str] = set()
     rows = np.full(n, -1)
     place = {uid: i for i, uid in enumerate(there.table["uid"])}
     taken: set[int] = set()
     for i, uid in enumerate(incoming.table["uid"]):
         row = place.get(uid)
-        if row is not None:
-            rows[i] = row
-            taken.add(row)
+        if row is None:
+            continue
+        if _sized(mine[i]) and _sized(boxes[row]) and _overlap(mine[i], boxes[row : row + 1])[0] < SAME_PLACE:
+            moved.add(str(uid))
+            continue
+        rows[i] = row
+        taken.add(row)
     by_uid, doubled = int((rows >= 0).sum()), 0
-    boxes = there.table[["y0", "x0", "y1", "x1"]].to_numpy(float)
-    mine = incoming.table[["y0", "x0", "y1", "x1"]].to_numpy(float)
     todo = [i for i in np.flatnonzero(rows < 0) if len(boxes) and mine[i, 2] > mine[i, 0]]
     for i, near in zip(todo, _near(mine[todo], boxes), strict=True):
         overlap = _overlap(mine[i], boxes[near])
@@ -101,7 +113,11 @@ def match(incoming: CuratedSlide, there: CuratedSlide, least_overlap: float = LE
         rows[i] = best
         taken.add(best)
     by_place = int((rows >= 0).sum()) - by_uid
-    return Match(there.slide_id, rows, by_uid, by_place, doubled)
+    return Match(there.slide_id, rows, by_uid, by_place, doubled, frozenset(moved))
+
+
+def _sized(box: np.ndarray) -> bool:
+    return bool(box[2] > box[0] and box[3] > box[1])
 
 
 def _near(mine: np.ndarray, boxes: np.ndarray) -> list[list[int]]:
@@ -156,6 +172,8 @@ def plan_import(
     here = [d for d in incoming.decisions if d.slide_id in there]
     fresh = [d for d in here if d.id not in known]
     plan.known_before = len(here) - len(fresh)
+    found_there = {s.slide_id: match(s, there[s.slide_id]) for s in incoming.slides if s.slide_id in there}
+    fresh, lost = _at_their_cells(fresh, incoming, there, found_there)
     plan.decisions += fresh
     rows = [*record, *fresh]
     for slide in incoming.slides:
@@ -163,14 +181,38 @@ def plan_import(
             plan.unknown_slides.append(slide.slide_id)
             continue
         target = there[slide.slide_id]
-        found = match(slide, target)
+        found = found_there[slide.slide_id]
         plan.matches.append(found)
         new = np.flatnonzero(found.rows == -1)
         if len(new):
             plan.new_cells[slide.slide_id] = (slide, new)
         _compare(plan, slide, target, found, reader, codes or {}, incoming.ours, rows)
     _say(plan, incoming)
+    if moved := sum(len(m.moved) for m in plan.matches):
+        plan.remarks.append(
+            f"{moved} cells of the file have an id that belongs to a cell elsewhere here (the slide was segmented anew "
+            f"outside of the project): they and what was said of them were laid by place"
+            + (f"; {lost} decisions found no cell there and were passed over." if lost else ".")
+        )
     return plan
+
+
+def _at_their_cells(
+    decisions: Sequence[Decision], incoming: Incoming, there: Mapping[str, CuratedSlide], found: Mapping[str, Match]
+) -> tuple[list[Decision], int]:
+    """Give decisions on cells whose uid is another cell's here the uid of the cell at their place.
+
+    Returns the decisions, and how many found no cell there.
+    """
+    right: dict[str, str] = {}
+    for slide in incoming.slides:
+        at = found.get(slide.slide_id)
+        if at is not None and at.moved:
+            for uid, row in zip(slide.table["uid"].tolist(), at.rows.tolist(), strict=True):
+                if uid in at.moved:
+                    right[uid] = str(there[slide.slide_id].table["uid"].iat[row]) if row >= 0 else ""
+    out = [d if d.uid not in right else replace(d, uid=right[d.uid]) for d in decisions if right.get(d.uid, d.uid)]
+    return out, len(decisions) - len(out)
 
 
 def _compare(

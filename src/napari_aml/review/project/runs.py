@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,25 +222,38 @@ class Runs:
         pending : tuple of str
             uids of kept cells of which the new model has said nothing yet.
         """
-        from napari_aml.review.project.matching import carry_over
-
         slide_id = analysis.cells.slide_id
-        old = self.cells(slide_id)
-        if same_cells(old, analysis.cells):
-            return replace(analysis, cells=replace(analysis.cells, table=old.table)), ()
-        over = carry_over(old, analysis.cells, keep)
-        said, maps = analysis.predictions, analysis.heatmaps
-        uids = over.cells.table["uid"].to_numpy(object)
-        pending: tuple[str, ...] = ()
-        if said is not None:
-            before = self.predictions(slide_id)
-            kept = over.source < 0
-            fits = before is not None and before.bundle_id == said.bundle_id
-            said = _filled(said, over.source, before.take(over.old[kept]) if fits else None)
-            pending = () if fits else tuple(str(u) for u in uids[kept])
-        if maps is not None:
-            maps = _blank_where_kept(maps, over.source, over.cells)
-        return replace(analysis, cells=over.cells, predictions=said, heatmaps=maps), pending
+        return carry_analysis(self.cells(slide_id), lambda: self.predictions(slide_id), analysis, keep)
+
+
+def carry_analysis(
+    old: Cells, before: Callable[[], Predictions | None], analysis: Analysis, keep: Collection[str]
+) -> tuple[Analysis, tuple[str, ...]]:
+    """Give newly found cells of a slide the uids of the old cells that they are; see `Runs.carried_over`.
+
+    Parameters
+    ----------
+    old, before
+        The cells that were there; returns what was said of them.
+    analysis, keep
+        As there.
+    """
+    from napari_aml.review.project.matching import carry_over
+
+    if same_cells(old, analysis.cells):
+        return replace(analysis, cells=replace(analysis.cells, table=old.table)), ()
+    over = carry_over(old, analysis.cells, keep)
+    said, maps = analysis.predictions, analysis.heatmaps
+    uids = over.cells.table["uid"].to_numpy(object)
+    pending: tuple[str, ...] = ()
+    if said is not None:
+        known, kept = before(), over.source < 0
+        fits = known is not None and known.bundle_id == said.bundle_id
+        said = _filled(said, over.source, known.take(over.old[kept]) if fits else None)
+        pending = () if fits else tuple(str(u) for u in uids[kept])
+    if maps is not None:
+        maps = _blank_where_kept(maps, over.source, over.cells)
+    return replace(analysis, cells=over.cells, predictions=said, heatmaps=maps), pending
 
 
 def _filled(said: Predictions, source: np.ndarray, kept: Predictions | None) -> Predictions:
