@@ -91,7 +91,7 @@ def numbers_html(said: Concordance) -> str:
     parts = [_table(("class", "picture", "expression"), inputs)]
     few = sum(1 for r in rows if not _only_fused(r)) - len(shown)
     if few:
-        parts.append(f"<p>{few} further classes of one side below {_LEAST}.</p>")
+        parts.append(f"<p>{few} further class{'es' if few > 1 else ''} of one side below {_LEAST}.</p>")
     if said.divergence_bits is not None:
         apart = f"{said.divergence_bits:.2f} bits (0 alike, 1 nothing in common)"
         parts.append(f"<p>Jensen–Shannon divergence {apart}.</p>")
@@ -115,7 +115,7 @@ def _only_fused(row: Row) -> bool:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     align = ("left", *["right"] * (len(head) - 1))
-    lines = [[f"<th align={a}>{html.escape(h)}</th>" for a, h in zip(align, head, strict=True)]]
+    lines = [[f"<th align={a}>{html.escape(h)}&nbsp;&nbsp;</th>" for a, h in zip(align, head, strict=True)]]
     for row in rows:
         lines.append([f"<td align={a}>{html.escape(c)}&nbsp;&nbsp;</td>" for a, c in zip(align, row, strict=True)])
     body = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
