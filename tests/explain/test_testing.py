@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from small_models import make_bundle
 
+from napari_aml.classify import load_bundle
 from napari_aml.errors import InputError
+from napari_aml.explain.methods import recommended_of
 from napari_aml.explain.testing import explain_test_steps, faithfulness, sanity
 from napari_aml.explain.testing.comparing import recommend
 from napari_aml.explain.testing.subject import Subject
@@ -129,6 +131,9 @@ def row(method, stage, gain, shuffled=0.1):
         ([row("gradcam", 3, 0.47), row("layercam", 2, 0.5)], ("gradcam", 3), "as good as the best, layercam"),
         ([row("gradcam", 3, 0.1), row("eigencam", 3, 0.6, shuffled=0.8)], ("gradcam", 3),
          "eigencam at stage 3 is left out"),
+        ([row("gradcam", 2, 0.2), row("eigencam", 3, 0.6)], ("gradcam", 2), "whichever class is asked for"),
+        ([row("gradcam", 2, 0.2), row("eigencam", 3, 0.6)], ("gradcam", 2), "those that explain a class"),
+        ([row("gradcam", 3, 0.02), row("eigencam", 3, 0.6)], ("eigencam", 3), "the most of all"),
         ([row("gradcam", 3, 0.1)], ("gradcam", 3), "only knows the middle"),
         ([row("gradcam", 3, 0.02)], None, "No method"),
     ],
@@ -136,6 +141,14 @@ def row(method, stage, gain, shuffled=0.1):
 def test_the_recommendation_has_its_reasons(rows, wanted, words):
     chosen, reasons = recommend(pd.DataFrame(rows))
     assert chosen == wanted and words in " ".join(reasons)
+
+
+def test_what_a_card_recommends_is_read_or_the_cheapest_taken():
+    assert recommended_of({"explanation_tests": {"recommended": "hirescam@1"}}) == ("hirescam", 1)
+    for card in ({}, {"explanation_tests": None}, {"explanation_tests": {"recommended": None}},
+                 {"explanation_tests": {"recommended": "nonsense@9"}}):  # fmt: skip
+        assert recommended_of(card) == ("gradcam", 3)
+    assert recommended_of(load_bundle("demo").card) == ("gradcam", 2)
 
 
 def test_too_few_cells_are_said(tmp_path):

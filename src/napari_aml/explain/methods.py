@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,18 @@ def get_method(name: str) -> Method:
     if name not in METHODS:
         raise InputError(f"There is no heatmap method '{name}'.", f"Known: {', '.join(METHODS)}.")
     return METHODS[name]
+
+
+#: What is drawn where a bundle's heatmaps were not tested: the cheapest, which costs next to nothing.
+UNTESTED = ("gradcam", 3)
+
+
+def recommended_of(card: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the method and stage that the tests in a bundle's card recommend, or `UNTESTED` where there are none."""
+    tested = card.get("explanation_tests")
+    said = str(tested.get("recommended") or "") if isinstance(tested, Mapping) else ""
+    name, _, stage = said.partition("@")
+    return (name, int(stage)) if name in METHODS and stage.isdigit() else UNTESTED
 
 
 def raw_maps(

@@ -154,9 +154,11 @@ _COLUMNS = [
 
 
 def recommend(table: pd.DataFrame) -> tuple[tuple[str, int] | None, tuple[str, ...]]:
-    """Choose the most faithful method that depends on the weights; of two alike the coarser, cheaper one.
+    """Choose the most faithful method that depends on weights and class; of two alike the coarser, cheaper one.
 
-    Two are alike when the lower limit of the better one's advantage over random lies below the other's mean.
+    A map that is the same whichever class is asked for cannot say why a cell was called what it was, so that it is
+    recommended only where no other passes. Two are alike when the lower limit of the better one's advantage over random
+    lies below the other's mean.
     """
     real = table[table["method"].isin(list(METHODS))]
     better = np.array([low > 0 for _, low, _ in real["over_random"]], bool)
@@ -167,6 +169,15 @@ def recommend(table: pd.DataFrame) -> tuple[tuple[str, int] | None, tuple[str, .
     ]  # fmt: skip
     if passed.empty:
         return None, (*reasons, "No method is more faithful than random maps and depends on the weights.")
+    by_class = passed[np.array([METHODS[m].by_class for m in passed["method"]], bool)]
+    first = passed.loc[passed["faithfulness"].idxmax()]
+    if len(by_class) and not METHODS[first["method"]].by_class:
+        mean, low, high = first["over_random"]
+        reasons.append(
+            f"{METHODS[first['method']].title} at stage {first['stage']} is more faithful ({mean:.3f}, {low:.3f} to "
+            f"{high:.3f}, above random maps), but shows the same map whichever class is asked for."
+        )
+    passed = by_class if len(by_class) else passed
     best = passed.loc[passed["faithfulness"].idxmax()]
     low = best["over_random"][1]
     alike = passed[np.array([mean >= low for mean, _, _ in passed["over_random"]], bool)]
@@ -174,10 +185,11 @@ def recommend(table: pd.DataFrame) -> tuple[tuple[str, int] | None, tuple[str, .
     chosen = min(alike.itertuples(), key=lambda r: (-r.stage, order[r.method]))
     mean, low, high = chosen.over_random
     is_best = (chosen.method, chosen.stage) == (best["method"], best["stage"])
+    most = ", the most of all." if best.equals(first) else ", the most of those that explain a class."
     rival = f"; as good as the best, {best['method']} at stage {best['stage']}, and cheaper."
     reasons.append(
         f"{METHODS[chosen.method].title} at stage {chosen.stage}: insertion less deletion is {mean:.3f} "
-        f"({low:.3f} to {high:.3f}) above random maps{', the most of all.' if is_best else rival}"
+        f"({low:.3f} to {high:.3f}) above random maps{most if is_best else rival}"
     )
     mean, low, high = chosen.over_centre
     if low <= 0:
