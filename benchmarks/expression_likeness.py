@@ -145,9 +145,11 @@ def groups(data: Path, rows: object, table: Path | None) -> dict[str, np.ndarray
         drawn = rescaled(2 ** np.maximum(drawn, 0) - 1)
         of = np.repeat(names, 5)
         blood = np.isin(of, ["Blood", "Spleen", "Bone Marrow"])
-        made |= {"28 solid tissues": drawn[~blood], "normal blood": drawn[of == "Blood"], "spleen": drawn[of == "Spleen"],
-                 "K562 cells": drawn[of == "Bone Marrow"],
-                 "half AML, half brain": rescaled(2**x - 1 + 2 ** profiles[names.index("Brain")] - 1)}  # fmt: skip
+        made |= {
+            "28 solid tissues": drawn[~blood], "normal blood": drawn[of == "Blood"],
+            "spleen": drawn[of == "Spleen"], "K562 cells": drawn[of == "Bone Marrow"],
+            "half AML, half brain": rescaled(2**x - 1 + 2 ** profiles[names.index("Brain")] - 1),
+        }  # fmt: skip
     return made
 
 

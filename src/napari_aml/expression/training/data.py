@@ -156,7 +156,8 @@ def _unmatched(said: np.ndarray, matrix: ExpressionMatrix, labels: Labels) -> li
         )
     if not without:
         return []
-    return [f"{len(without)} of {len(said)} samples have no label and are left out."]  # notes go into the card: no names
+    # Notes go into the card of a bundle: no names.
+    return [f"{len(without)} of {len(said)} samples have no label and are left out."]
 
 
 def _panel(matrix: ExpressionMatrix, said: np.ndarray, most: int, notes: list[str]) -> tuple[str, ...]:
