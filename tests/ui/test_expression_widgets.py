@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_aml.review.concordance import State, reconcile
 from napari_aml.review.sides import ExpressionCall, ImageCall, Morphology, Person
@@ -154,6 +155,16 @@ def test_members_of_the_set_are_full_and_all_are_shown(made):
     ticks = [text for _, text in plot.getAxis("left")._tickLevels[0]]
     assert len(ticks) == plot.most + 1 and ticks[0] == "● c0" and ticks[-1] == "● c18"
     assert "c19" in plot.toolTip()
+
+
+def test_lights_of_the_sample_before_do_not_shine_through(made):
+    lights = made(QcLights())
+    lights.show()
+    for text in ("before", "now"):
+        lights.setValue([Light(name, Level.GOOD, text) for name in ("Genes", "Reads")])
+        QApplication.processEvents()  # lays out and draws, but deletes nothing yet
+    shown = [label.text() for label in lights.findChildren(QLabel) if label.isVisible()]
+    assert len(shown) == 4 and not any("before" in text for text in shown)
 
 
 def test_lights_carry_a_sign_besides_their_colour(made):

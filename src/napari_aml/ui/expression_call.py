@@ -42,7 +42,9 @@ class QcLights(QWidget):
         """Show lights."""
         self._lights = tuple(lights)
         while self._grid.count():
-            self._grid.takeAt(0).widget().deleteLater()
+            old = self._grid.takeAt(0).widget()
+            old.hide()  # it is deleted when the event loop turns, and must not shine through until then
+            old.deleteLater()
         for row, light in enumerate(self._lights):
             sign = QLabel(light.level.sign)
             sign.setAlignment(Qt.AlignmentFlag.AlignCenter)
