@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_aml.cells.masks import CellMasks
 from napari_aml.review.project.columns import read_columns, write_columns
+from napari_aml.review.project.files import making_many
 
 if TYPE_CHECKING:
     import pyarrow
@@ -80,11 +81,13 @@ def read_masks(path: Path) -> CellMasks:
     from napari_aml.review.project.columns import array
 
     table, about = read_columns(path)
-    labels = table.column("label").to_pylist()
+    labels = array(table, "label", about).tolist()
     boxes = array(table, "box", about)
     chunks = [chunk.cast(pa.large_binary()) for chunk in table.column("patch").chunks]
     stored = pa.concat_arrays(chunks) if chunks else pa.array([], pa.large_binary())
-    patches = StoredPatches(stored, {k: i for i, k in enumerate(labels)}, boxes[:, 2:] - boxes[:, :2], {})
-    where = dict(zip(labels, map(tuple, boxes.tolist()), strict=True))
+    with making_many():
+        rows = dict(zip(labels, range(len(labels)), strict=True))
+        where = dict(zip(labels, zip(*boxes.T.tolist(), strict=True), strict=True)) if labels else {}
+    patches = StoredPatches(stored, rows, boxes[:, 2:] - boxes[:, :2], {})
     height, width = about["shape"]
     return CellMasks((height, width), where, patches, int(about["last"]))  # type: ignore[arg-type]

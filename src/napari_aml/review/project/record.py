@@ -30,7 +30,7 @@ from napari_aml.review.project.errors import (
     ProjectError,
     ReadOnlyProjectError,
 )
-from napari_aml.review.project.files import RECORD
+from napari_aml.review.project.files import RECORD, making_many
 from napari_aml.review.project.mirror import Mirror
 from napari_aml.review.project.schema import APPLICATION_ID, VERSION, migrate, version
 from napari_aml.review.project.windows import other_machine
@@ -225,7 +225,9 @@ class Record:
         """Return the decisions beyond a place, those of other windows among them."""
         with self._lock:
             last = self._rows[-1].seq if self._rows else 0
-            self._rows += [_decision(row) for row in self.all(f"{_READ} WHERE seq > ? ORDER BY seq", (last,))]
+            with making_many():
+                told: dict[str, dict[str, Any]] = {"{}": {}}  # most of what was on show was so again and again
+                self._rows += [_decision(row, told) for row in self.all(f"{_READ} WHERE seq > ? ORDER BY seq", (last,))]
             if after <= 0:
                 return list(self._rows)
             # Places have no gaps, except in a record that lost rows.
@@ -253,15 +255,17 @@ def _row(d: Decision) -> tuple[Any, ...]:
     return (d.seq, d.id, d.uid, d.slide_id, d.kind, d.name, d.value, d.previous, d.reader, shown, d.time)
 
 
-def _decision(row: Sequence[Any]) -> Decision:
+def _decision(row: Sequence[Any], told: dict[str, dict[str, Any]]) -> Decision:
     seq, identity, uid, slide_id, kind, name, value, previous, reader, shown, when = row
-    told = _scan(shown, 0)[0] if shown != "{}" else {}
-    return Decision(uid, slide_id, value, reader, kind, name, previous, told, when, identity, seq)
+    seen = told.get(shown)
+    if seen is None:
+        seen = told[shown] = _scan(shown, 0)[0]
+    return Decision(uid, slide_id, value, reader, kind, name, previous, seen, when, identity, seq)
 
 
 def _with_ids(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Decision]:
     """Return those of the rows that the record has already, by their id."""
-    return {row[1]: _decision(row) for row in _where(db, _READ, "id", ids)}
+    return {row[1]: _decision(row, {}) for row in _where(db, _READ, "id", ids)}
 
 
 def _newest(db: sqlite3.Connection, uids: Collection[str]) -> dict[tuple[str, ...], str | None]:
