@@ -203,7 +203,7 @@ class GalleryView(QAbstractScrollArea):
 
     def _on_selected(self, uid: str | None) -> None:
         row = self.model.row_of(uid)
-        if row is not None:
+        if row is not None and self._pressed is None:  # below a pressed mouse nothing moves: a double-click would miss
             self.scroll_to(row)
         before, self._current = self._current, uid
         self._repaint_rows(self.model.rows_of([u for u in (before, uid) if u is not None]))
