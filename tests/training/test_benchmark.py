@@ -76,6 +76,22 @@ def test_suites_vary_one_thing_and_have_one_control():
         arms_of("backbone", config)
 
 
+def test_a_backbone_brings_arguments_of_its_own():
+    arms = arms_of(
+        "backbones", tiny(), ("vit_tiny_patch16_224:patch_size=8", "convnext_atto:patch_size=2", "resnet10t")
+    )
+    assert [a.name for a in arms] == [
+        "vit_tiny_patch16_224 (patch_size=8)",
+        "convnext_atto (patch_size=2)",
+        "resnet10t",
+    ]
+    assert arms[0].config.backbone_args == {"patch_size": 8} and arms[0].control
+    assert arms[1].config.backbone_args == {"ls_init_value": 0.3, "patch_size": 2}
+    assert arms[2].config.backbone_args == {}
+    with pytest.raises(InputError, match="no argument"):
+        arms_of("backbones", tiny(), ("resnet10t:patch_size=",))
+
+
 def test_paired_differences_find_a_better_arm_and_no_difference_where_there_is_none():
     arms = {
         "a": [run(s, 0.7) for s in (1, 2, 3)],

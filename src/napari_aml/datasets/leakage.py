@@ -78,10 +78,10 @@ def split_groups(table: pd.DataFrame) -> np.ndarray:
         if name in table:
             # A slide's number means something within its source alone.
             value = (name + "\x1f" + table["source"].astype(str) + "\x1f" + table[name].astype(str)).to_numpy(object)
-            keys.append(np.where(levels == name, value, None))
+            keys.append(_where(levels == name, value))
     if "group" in table:
         group = table["group"].astype(str).to_numpy(object)
-        keys.append(np.where(group != "", "group\x1f" + group, None))
+        keys.append(_where(group != "", "group\x1f" + group))
     pairs = [np.empty((0, 2), np.int64)]
     for key in keys:
         rows = np.flatnonzero(key != None)  # noqa: E711 - elementwise
@@ -91,3 +91,10 @@ def split_groups(table: pd.DataFrame) -> np.ndarray:
     joined = np.concatenate(pairs)
     graph = coo_array((np.ones(len(joined), np.int8), (joined[:, 0], joined[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def _where(known: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """The values where they are known, else None; object (n,)."""
+    out = np.full(len(value), None, object)
+    out[known] = value[known]
+    return out
