@@ -52,11 +52,11 @@ def _lamp(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Colour and strength of the light, vignetting, haze, gamma."""
     h, w = x.shape[:2]
     if rng.random() < 0.7:
-        x = x * (np.exp(rng.normal(0, 0.13, 3)) * np.exp(rng.uniform(-0.75, 0.15))).astype(np.float32)
+        x = x * (np.exp(rng.normal(0, 0.15, 3)) * np.exp(rng.uniform(-0.9, 0.15))).astype(np.float32)
     if rng.random() < 0.5:
-        x = x * np.exp(_smooth(rng, h, w, 1, 0.2) + _smooth(rng, h, w, 3, 0.12))
+        x = x * np.exp(_smooth(rng, h, w, 1, 0.25) + _smooth(rng, h, w, 3, 0.12))
     if rng.random() < 0.3:
-        haze = rng.uniform(0, 0.35)
+        haze = rng.uniform(0, 0.42)
         x = x * (1 - haze) + haze * rng.uniform(0.3, 1, 3).astype(np.float32)
     if rng.random() < 0.3:
         x = np.clip(x, 0, None) ** rng.uniform(0.65, 1.5)
@@ -70,7 +70,7 @@ def _smooth(rng: np.random.Generator, h: int, w: int, channels: int, strength: f
 
 def _optics(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.45:
-        return cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 2.2))
+        return cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 2.6))
     if rng.random() < 0.3:
         return x + rng.uniform(0.3, 1.5) * (x - cv2.GaussianBlur(x, (0, 0), rng.uniform(0.7, 1.5)))
     return x

@@ -128,16 +128,29 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with smears_bccd, cells_pbc …")
     parser.add_argument("--out", type=Path, required=True, help="where the weights and the card go")
     parser.add_argument("--without", default="", help="sources left out, comma-separated (leave-one-source-out)")
+    parser.add_argument("--first", type=Path, help="first.pt of an earlier run; else it is trained on BCCD")
     parser.add_argument("--first-minutes", type=float, default=11)
     parser.add_argument("--minutes", type=float, default=22)
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     left_out = set(filter(None, args.without.split(",")))
+    if unknown := left_out - set(WEIGHTS):
+        parser.error(f"unknown source(s) {', '.join(sorted(unknown))}; there are {', '.join(WEIGHTS)}")
+    if left_out == set(WEIGHTS):
+        parser.error("no source is left")
+    args.out.mkdir(parents=True, exist_ok=True)
     bccd = src.bccd(args.data)
-    first = train({"bccd": bccd}, args.first_minutes, args.out / "first.pt")
+    if args.first:
+        first = Both()
+        first.load_state_dict(torch.load(args.first, weights_only=True))
+    else:
+        first = train({"bccd": bccd}, args.first_minutes, args.out / "first.pt")
     sources = {"bccd": bccd, **src.with_help(args.data, first, [n for n in WEIGHTS if n not in {"bccd", *left_out}])}
-    sources = {n: s for n, s in sources.items() if n not in left_out}
-    start = None if "bccd" in left_out else args.out / "first.pt"
+    sources = {n: s for n, s in sources.items() if n not in left_out and len(s.rgb)}
+    print(", ".join(f"{n}: {len(s.rgb)} pictures" for n, s in sources.items()), flush=True)
+    if not sources:
+        parser.error("the first network labelled no picture: train it for longer (--first-minutes)")
+    # a network that began on BCCD would have seen it
+    start = None if "bccd" in left_out else args.first or args.out / "first.pt"
     final = train(sources, args.minutes, args.out / "final.pt", start, 2e-3 if start else 3e-3)
     export(final, args.out, src.card(sources))
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from napari_aml.cells.training.augment import augment
+from napari_aml.cells.training.debris import litter
 
 #: Side of a training picture, pixels of 0.25 µm.
 SIDE = 128
@@ -111,6 +112,8 @@ class Scenes:
                 if self.cuts[other]:
                     cut = self.cuts[other][rng.integers(len(self.cuts[other]))]
                     _paste(scene, cut, zoom * self.sources[other].um / self.sources[name].um, rng)
+        if rng.random() < 0.2:
+            litter(scene.rgb, scene.cells, WORK_UM, rng)
         _, ids = np.unique(scene.cells, return_inverse=True)
         ids = ids.reshape(scene.cells.shape).astype(np.int32)
         return augment(scene.rgb, rng), ids > 0, scene.nuclei, border_distance(ids), scene.ignore
