@@ -165,7 +165,7 @@ def test_a_cell_is_found_where_it_lies(sizes, columns, header):
 class _Bundle:
     """A bundle that says how far its word is to be trusted: two classes possible of the first cells."""
 
-    class_codes = LMU_CODES
+    codes = LMU_CODES
 
     class trust:
         class conformal:
@@ -220,3 +220,20 @@ def test_trust_is_the_models_word_and_hidden_in_a_blinded_reading(trusted):
     taught = replace(trusted.analysis.predictions, bundle_id="by hand, taught by 5 decisions")
     cells.replace_analysis(replace(trusted.analysis, predictions=taught))
     assert (cells.trust.size == -1).all(), "sets do not hold for what decisions taught"
+
+
+def test_the_shipped_bundle_says_how_far_it_is_to_be_trusted():
+    from napari_aml.classify import load_bundle
+    from napari_aml.classify.predictions import Predictions
+    from napari_aml.review.queue.trust import trust_of
+
+    bundle = load_bundle()
+    k = len(bundle.codes)
+    p = np.full((3, k), 0.02 / (k - 1), np.float32)
+    p[:, 0] = 0.98
+    p[2] = 1 / k
+    ood = np.array([0.0, 1e6, np.nan], np.float32)
+    said = Predictions(tuple(bundle.codes), p, np.zeros((3, 2), np.float32), ood, bundle.bundle_id)
+    trust = trust_of(bundle, said, 3)
+    assert trust.unlike.tolist() == [False, True, False] and trust.words(1)[-1] == "unlike the training cells"
+    assert (trust.size >= 0).all() and [len(s) for s in bundle.trust.conformal.sets(p)] == trust.size.tolist()

@@ -65,7 +65,7 @@ def trust_of(bundle: ModelBundle | None, said: Predictions | None, n: int) -> Ce
         trust = bundle.trust
     except AmlError:  # a damaged bundle is told where it is chosen
         return CellTrust(size, unlike, score)
-    own = tuple(said.codes) == tuple(bundle.class_codes) and ", taught by " not in said.bundle_id
+    own = tuple(said.codes) == tuple(bundle.codes) and ", taught by " not in said.bundle_id
     if trust.conformal is not None and own and n:
         size = trust.conformal.membership(said.probabilities).sum(1).astype(np.int16)
         size[~(said.probabilities.sum(1) > 0)] = UNTOLD  # nothing was said of these yet
