@@ -188,12 +188,14 @@ def test_samples_in_different_units_are_refused_and_named(tmp_path, table):
     refused(write(tmp_path, table), UnitsError, "different units", "'S1'", "'S2'")
 
 
-def test_an_empty_sample_is_named_and_the_others_go_on(tmp_path, table):
+def test_an_empty_sample_is_refused_and_the_others_go_on(tmp_path, table):
     table["S2"] = 0
     matrix = read_expression(write(tmp_path, table))
-    assert list(matrix.unusable) == ["S2"] and any("'S2'" in said for said in matrix.warnings)
+    assert list(matrix.unusable) == ["S2"]
+    assert any(said.startswith("1 of 3 samples cannot be used") for said in matrix.warnings)  # counted, not named
     prepared = prepare(matrix, SYMBOLS)
     assert prepared.status == ("ok", "unusable", "ok") and not prepared.values[1].any()
+    assert ["all its values are 0" in " ".join(said) for said in prepared.warnings] == [False, True, False]
     table[:] = 0
     refused(write(tmp_path, table), UnitsError, "empty")
 
