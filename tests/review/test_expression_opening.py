@@ -115,7 +115,7 @@ def test_the_report_names_neither_file_nor_path(opened, counts):
     text = json.loads(write_expression(part, counts.parent).read_text("utf-8"))
     said = json.dumps(text)
     assert "Muster" not in said and str(counts.parent) not in said and text["sample"] == "S2"
-    assert "S1" not in said and "another sample" in text["read"]["Units"]  # other people's samples are not named
+    assert "S1" not in said and "in sample 1 of 3" in text["read"]["Units"]  # other people's samples are not named
     assert {"level": "bad", "name": "Sex"}.items() <= text["quality"][-1].items()
 
 
