@@ -233,6 +233,13 @@ def test_every_way_of_imbalance_and_batch_norm_with_swa(easy, tmp_path, imbalanc
     assert any("Batch statistics" in note for note in result.notes)
 
 
+def test_an_exponential_average_forgets_the_random_start(easy, tmp_path):
+    config = tiny(backbone="test_resnet", epochs=6, ema=0.999, rate=1e-2)
+    plain = train(easy, config.changed(ema=0.0), tmp_path / "plain").history[-1].validation
+    averaged = train(easy, config, tmp_path / "averaged").history[-1].validation
+    assert averaged["loss"] < 0.5 * np.log(3) + 0.5 * plain["loss"]  # nearer to what was learnt than to chance
+
+
 def test_settings_are_checked(tmp_path):
     with pytest.raises(InputError, match="label_smoothing"):
         TrainConfig().changed(label_smothing=0.1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from napari_aml.classify.training.engine.settings import TrainConfig
@@ -29,11 +29,11 @@ class Averages:
     """
 
     def __init__(self, network: torch.nn.Module, config: TrainConfig) -> None:
-        from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+        from torch.optim.swa_utils import AveragedModel
 
         self.ema = self.swa = None
         if config.ema > 0:
-            self.ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+            self.ema = AveragedModel(network, multi_avg_fn=_exponential(config.ema), use_buffers=True)
         if config.swa > 0:
             self.swa = AveragedModel(network)
 
@@ -60,6 +60,23 @@ class Averages:
         """Take up what a checkpoint kept."""
         for name, held in state.items():
             getattr(self, name).load_state_dict(held)
+
+
+def _exponential(decay: float) -> Callable[..., None]:
+    """Average that weighs the past by `decay`, and less at first, so that the random start is soon forgotten."""
+    from napari_aml._torch import torch
+
+    @torch.no_grad()
+    def update(kept: list[torch.Tensor], now: list[torch.Tensor], number: torch.Tensor | int) -> None:
+        n = int(number)
+        weight = 1 - min(decay, (1 + n) / (10 + n))
+        if kept[0].is_floating_point():
+            torch._foreach_lerp_(list(kept), list(now), weight)
+        else:
+            for a, b in zip(kept, now, strict=True):
+                a.copy_(b)
+
+    return update
 
 
 def refresh_batch_norm(network: torch.nn.Module, inputs: Iterable[torch.Tensor]) -> bool:
