@@ -26,7 +26,7 @@ from state_parts import analysis_of
 from napari_aml.ui.deciding import Decider
 from napari_aml.ui.gallery_panel import GalleryPanel
 from napari_aml.ui.gallery_query import UNDECIDED, GalleryQuery
-from napari_aml.ui.shortcuts import KeyRegistry
+from napari_aml.ui.shortcuts import KeyTable
 from napari_aml.ui.state import ReviewState
 
 LUT = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 4))
@@ -36,7 +36,7 @@ def panel_of(n: int) -> GalleryPanel:
     state = ReviewState()
     state.analysis = analysis_of(n, pitch=28)
     stack = QUndoStack()
-    panel = GalleryPanel(Decider(state, stack, stack), KeyRegistry(), LUT, stack.undo, stack.redo)
+    panel = GalleryPanel(Decider(state, stack, stack), KeyTable(), LUT, stack.undo, stack.redo)
     panel.stack = stack
     panel.resize(1366, 500)
     panel.show()

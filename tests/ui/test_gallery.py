@@ -12,7 +12,7 @@ from state_parts import state_of, uids_of
 from napari_aml.ui.deciding import Decider
 from napari_aml.ui.gallery_model import MIME
 from napari_aml.ui.gallery_panel import GalleryPanel
-from napari_aml.ui.shortcuts import KeyRegistry
+from napari_aml.ui.shortcuts import KeyTable
 
 pytestmark = pytest.mark.viewer
 LUT = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 4))
@@ -23,7 +23,7 @@ def panel(qtbot):
     state = state_of(120)
     decider = Decider(state, QUndoStack())
     stack = decider.undo_stack
-    panel = GalleryPanel(decider, KeyRegistry(), LUT, stack.undo, stack.redo)
+    panel = GalleryPanel(decider, KeyTable(), LUT, stack.undo, stack.redo)
     qtbot.addWidget(panel)
     panel.resize(900, 420)
     with qtbot.waitActive(panel):

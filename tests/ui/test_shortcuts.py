@@ -1,4 +1,4 @@
-"""One registry of keys: no two alike, editable, stored, shown in a sheet, and quiet while text is typed."""
+"""One table of keys: no two alike, editable, stored, shown in a sheet, and quiet while text is typed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 from napari_aml.errors import InputError
 from napari_aml.taxonomy import CLASSES
 from napari_aml.ui.key_sheet import KeySheet
-from napari_aml.ui.shortcuts import COMMANDS, KeyBindings, KeyRegistry, class_actions
+from napari_aml.ui.shortcuts import COMMANDS, KeyBindings, KeyTable, class_actions
 
 
 def test_every_class_has_a_key_and_no_two_commands_share_one(qapp):
-    keys = KeyRegistry()
+    keys = KeyTable()
     used = [QKeySequence(keys.key(c.id)).toString() for c in COMMANDS]
     assert all(used) and len(set(used)) == len(used)
     assert {c.id for c in COMMANDS} >= {f"class:{c.code}" for c in CLASSES}
@@ -26,17 +26,17 @@ def test_every_class_has_a_key_and_no_two_commands_share_one(qapp):
 
 def test_a_changed_key_is_stored_and_a_taken_one_refused(qapp, tmp_path):
     path = tmp_path / "new" / "keys.json"
-    keys, heard = KeyRegistry(path), []
+    keys, heard = KeyTable(path), []
     keys.changed.connect(lambda: heard.append(1))
     keys.set_key("class:MYO", "V")
     with pytest.raises(InputError, match="myeloblast"):
         keys.set_key("class:LYT", "v")
-    assert KeyRegistry(path).key("class:MYO") == "V" and keys.command("M") is None and heard == [1]
+    assert KeyTable(path).key("class:MYO") == "V" and keys.command("M") is None and heard == [1]
     keys.set_key("class:LYT", "M")
     keys.reset()
-    assert KeyRegistry(path).key("class:LYT") == "L"
+    assert KeyTable(path).key("class:LYT") == "L"
     path.write_text("{broken", "utf-8")
-    assert KeyRegistry(path).key("class:MYO") == "M"
+    assert KeyTable(path).key("class:MYO") == "M"
 
 
 def test_keys_work_in_the_widget_but_not_while_text_is_typed(qtbot):
@@ -46,7 +46,7 @@ def test_keys_work_in_the_widget_but_not_while_text_is_typed(qtbot):
     layout.addWidget(field)
     layout.addWidget(plain)
     qtbot.addWidget(whole)
-    keys, said = KeyRegistry(), []
+    keys, said = KeyTable(), []
     KeyBindings(whole, keys, class_actions(said.append))
     with qtbot.waitActive(whole):
         whole.show()
@@ -65,7 +65,7 @@ def test_keys_work_in_the_widget_but_not_while_text_is_typed(qtbot):
 
 
 def test_the_sheet_shows_every_key_and_changes_one(qtbot):
-    keys = KeyRegistry()
+    keys = KeyTable()
     sheet = KeySheet(keys)
     qtbot.addWidget(sheet)
     sheet.show()

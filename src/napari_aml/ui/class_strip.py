@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWid
 
 from napari_aml.taxonomy import CLASSES
 from napari_aml.ui.gallery_model import MIME
-from napari_aml.ui.shortcuts import CLASS_COMMAND, KeyRegistry
+from napari_aml.ui.shortcuts import CLASS_COMMAND, KeyTable
 
 _ALL = "all cells"
 
@@ -20,7 +20,7 @@ class ClassStrip(QTreeWidget):
 
     Parameters
     ----------
-    registry
+    key_table
         The keys.
 
     Attributes
@@ -34,9 +34,9 @@ class ClassStrip(QTreeWidget):
     filtered = Signal(object)
     dropped = Signal(object, str)
 
-    def __init__(self, registry: KeyRegistry, parent: QWidget | None = None) -> None:
+    def __init__(self, key_table: KeyTable, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._registry = registry
+        self._key_table = key_table
         self.setHeaderLabels(["class", "n", "✓", "key"])
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
@@ -97,8 +97,8 @@ class ClassStrip(QTreeWidget):
     def show_keys(self) -> None:
         """Show the keys in force."""
         for code, item in self._items.items():
-            if code != _ALL and f"{CLASS_COMMAND}{code}" in {c.id for c in self._registry}:
-                item.setText(3, self._registry.key(f"{CLASS_COMMAND}{code}").lower())
+            if code != _ALL and f"{CLASS_COMMAND}{code}" in {c.id for c in self._key_table}:
+                item.setText(3, self._key_table.key(f"{CLASS_COMMAND}{code}").lower())
 
     def setCodes(self, codes: frozenset[str] | None) -> None:
         """Show which classes are filtered, without announcing it."""

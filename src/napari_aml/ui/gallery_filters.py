@@ -72,6 +72,7 @@ class FilterBar(QWidget):
         self.grouped.setToolTip("One class after the other, each under its name and count")
         self.more = QToolButton()
         self.more.setText("More filters")
+        self.more.setMinimumWidth(108)  # the arrow would lie on the words
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.more.setMenu(self._menu())
         self.side = QSlider(Qt.Orientation.Horizontal)

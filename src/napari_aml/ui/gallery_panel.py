@@ -19,7 +19,7 @@ from napari_aml.ui.gallery_painting import CellPainter
 from napari_aml.ui.gallery_view import GalleryView
 from napari_aml.ui.key_sheet import KeySheet
 from napari_aml.ui.listening import Listening
-from napari_aml.ui.shortcuts import KeyBindings, KeyRegistry, class_actions, tag_actions
+from napari_aml.ui.shortcuts import KeyBindings, KeyTable, class_actions, tag_actions
 from napari_aml.ui.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class GalleryPanel(QWidget):
     ----------
     decider
         Takes what a person says; its state is shown.
-    registry
+    key_table
         The keys.
     lut
         uint8 (n, 4): colours of the evidence scale.
@@ -55,18 +55,18 @@ class GalleryPanel(QWidget):
     alikeRequested = Signal(str)
 
     def __init__(
-        self, decider: Decider, registry: KeyRegistry, lut: np.ndarray, undo: Callable[[], object],
+        self, decider: Decider, key_table: KeyTable, lut: np.ndarray, undo: Callable[[], object],
         redo: Callable[[], object], parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.decider, self.state, self.registry = decider, decider.state, registry
+        self.decider, self.state, self.key_table = decider, decider.state, key_table
         self.listening = Listening()
         self.model = GalleryModel(self.state, self.listening, self)
         self.thumbnails = Thumbnails(self._locate, self)
         painter = CellPainter(self.model, self.thumbnails, lut)
         self.view = GalleryView(self.model, self.thumbnails, painter, self.listening)
         self.filters = FilterBar()
-        self.classes = ClassStrip(registry)
+        self.classes = ClassStrip(key_table)
         self.status = QLabel()
         self.only = QPushButton()
         self.only.setToolTip("Only these cells are shown. Click to show all again.")
@@ -120,8 +120,8 @@ class GalleryPanel(QWidget):
         self.listening.connect(state.events.blinded, self._on_blinded)
         self.listening.connect(state.events.selection, self._on_selection)
         self.listening.connect(state.events.only, self._on_only)
-        self.listening.connect(self.registry.changed, self.classes.show_keys)
-        KeyBindings(self, self.registry, {
+        self.listening.connect(self.key_table.changed, self.classes.show_keys)
+        KeyBindings(self, self.key_table, {
             **class_actions(self.decide), **tag_actions(self.toggle_tag), "confirm": self.confirm,
             "withdraw": lambda: self.decider.withdraw(self.chosen()), "note": self.write_note, "undo": undo,
             "redo": redo, "next": lambda: view.walk(1), "previous": lambda: view.walk(-1),
@@ -179,7 +179,7 @@ class GalleryPanel(QWidget):
     def show_keys(self) -> None:
         """Show the sheet of keys."""
         if self._sheet is None:
-            self._sheet = KeySheet(self.registry, self)
+            self._sheet = KeySheet(self.key_table, self)
         self._sheet.show()
         self._sheet.raise_()
 
@@ -220,7 +220,8 @@ class GalleryPanel(QWidget):
 
     def _say(self) -> None:
         n, shown, chosen = len(self.model.cells), len(self.model.order), len(self.state.selection)
-        words = [f"{shown} of {n} cells" if shown != n else f"{n} cells"]
+        cells = "cell" if n == 1 else "cells"
+        words = [f"{shown} of {n} {cells}" if shown != n else f"{n} {cells}"]
         if chosen:
             words.append(f"{chosen} chosen")
         decided = int(self.model.cells.decided.sum())

@@ -23,7 +23,7 @@ SORTS: dict[str, str] = {
     "class": "class",
     "confidence": "confidence, lowest first",
     "margin": "margin to the runner-up, narrowest first",
-    "queue": "queue: what to look at next",
+    "queue": "queue: what comes next",
     "size": "size, smallest first",
     "slide": "slide",
     "set": "possible classes, most first",

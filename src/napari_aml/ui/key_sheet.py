@@ -21,23 +21,23 @@ from qtpy.QtWidgets import (
 
 from napari_aml.errors import AmlError
 from napari_aml.taxonomy import cell_class
-from napari_aml.ui.shortcuts import CLASS_COMMAND, KeyRegistry
+from napari_aml.ui.shortcuts import CLASS_COMMAND, KeyTable
 
 
 class KeySheet(QDialog):
-    """Shows and edits a registry of keys.
+    """Shows and edits a table of keys.
 
     Parameters
     ----------
-    registry
+    key_table
         The keys; a change is in force and stored at once.
     """
 
-    def __init__(self, registry: KeyRegistry, parent: QWidget | None = None) -> None:
+    def __init__(self, key_table: KeyTable, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.resize(560, 620)
-        self._registry = registry
+        self._key_table = key_table
         self.tree = QTreeWidget()
         self.tree.setHeaderLabels(["", "Gallery, map", "Picture"])
         self.tree.setRootIsDecorated(False)
@@ -82,7 +82,7 @@ class KeySheet(QDialog):
 
     def _fill(self) -> None:
         self.tree.clear()
-        for name, commands in groupby(sorted(self._registry, key=lambda c: _rank(c.group)), lambda c: c.group):
+        for name, commands in groupby(sorted(self._key_table, key=lambda c: _rank(c.group)), lambda c: c.group):
             group = QTreeWidgetItem([name])
             font = group.font(0)
             font.setBold(True)
@@ -90,7 +90,7 @@ class KeySheet(QDialog):
             group.setFlags(Qt.ItemFlag.ItemIsEnabled)
             self.tree.addTopLevelItem(group)
             for command in commands:
-                keys = (self._registry.key(command.id), self._registry.canvas_key(command.id))
+                keys = (self._key_table.key(command.id), self._key_table.canvas_key(command.id))
                 item = QTreeWidgetItem([command.text, *(_native(key) for key in keys)])
                 item.setData(0, Qt.ItemDataRole.UserRole, command.id)
                 if command.id.startswith(CLASS_COMMAND):
@@ -105,14 +105,14 @@ class KeySheet(QDialog):
         self.change.setEnabled(command is not None)
         self.message.setText("")
         if command is not None:
-            self.edit.setKeySequence(QKeySequence(self._registry.key(command)))
+            self.edit.setKeySequence(QKeySequence(self._key_table.key(command)))
 
     def _on_change(self) -> None:
         command = self.current()
         if command is None:
             return
         try:
-            self._registry.set_key(command, self.edit.keySequence().toString())
+            self._key_table.set_key(command, self.edit.keySequence().toString())
         except AmlError as error:
             self.message.setText(f"⚠ {error}")
             return
@@ -121,7 +121,7 @@ class KeySheet(QDialog):
         self.message.setText("Stored.")
 
     def _on_reset(self) -> None:
-        self._registry.reset()
+        self._key_table.reset()
         self._fill()
         self.message.setText("The default keys hold again.")
 

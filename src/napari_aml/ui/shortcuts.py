@@ -1,4 +1,4 @@
-"""One registry of keys: what each does, where it works, and what a person changed.
+"""One table of keys: what each does, where it works, and what a person changed.
 
 In the gallery, the map and the docks a command has a plain key. On the picture the same key is held with Shift,
 because napari's own tools have the plain letters there (``p`` paints, ``m`` makes a label, Space moves the picture).
@@ -81,7 +81,7 @@ COMMANDS: tuple[Command, ...] = _commands()
 _BY_ID = {command.id: command for command in COMMANDS}
 
 
-class KeyRegistry:
+class KeyTable:
     """The keys in force: the defaults and what a person changed.
 
     Parameters
@@ -165,15 +165,15 @@ def _is_function_key(key: str) -> bool:
 
 
 @cache
-def shared_keys() -> KeyRegistry:
-    """Return the registry of this process, stored in the person's configuration folder."""
+def shared_keys() -> KeyTable:
+    """Return the table of keys of this process, stored in the person's configuration folder."""
     from platformdirs import user_config_path
 
-    return KeyRegistry(user_config_path("napari-aml", appauthor=False) / "keys.json")
+    return KeyTable(user_config_path("napari-aml", appauthor=False) / "keys.json")
 
 
 class KeyBindings(QObject):
-    """Binds commands to a widget and its children, and follows changes of the registry.
+    """Binds commands to a widget and its children, and follows changes of the key_table.
 
     A field for text that has the focus keeps its letters: Qt asks it first.
 
@@ -181,28 +181,28 @@ class KeyBindings(QObject):
     ----------
     widget
         Where the keys work.
-    registry
+    key_table
         The keys.
     actions
         Command id → what it does.
     """
 
-    def __init__(self, widget: QWidget, registry: KeyRegistry, actions: Mapping[str, Callable[[], object]]) -> None:
+    def __init__(self, widget: QWidget, key_table: KeyTable, actions: Mapping[str, Callable[[], object]]) -> None:
         super().__init__(widget)
-        self._registry = registry
+        self._key_table = key_table
         self._shortcuts: dict[str, QShortcut] = {}
         for command, action in actions.items():
             shortcut = QShortcut(widget)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(lambda action=action: action())
             self._shortcuts[command] = shortcut
-        registry.changed.connect(self._on_changed)
-        widget.destroyed.connect(lambda _=None, on=self._on_changed: registry.changed.disconnect(on, missing_ok=True))
+        key_table.changed.connect(self._on_changed)
+        widget.destroyed.connect(lambda _=None, on=self._on_changed: key_table.changed.disconnect(on, missing_ok=True))
         self._on_changed()
 
     def _on_changed(self) -> None:
         for command, shortcut in self._shortcuts.items():
-            shortcut.setKey(QKeySequence(self._registry.key(command)))
+            shortcut.setKey(QKeySequence(self._key_table.key(command)))
 
 
 def class_actions(decide: Callable[[str], object]) -> dict[str, Callable[[], object]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from napari_aml.ui.shortcuts import KeyRegistry
+from napari_aml.ui.shortcuts import KeyTable
 from napari_aml.viewer.private import own_keys, unwrap
 
 #: These go before napari's own on the layers of a review: its undo of a label layer knows pixels only.
@@ -13,27 +13,27 @@ _BEFORE_NAPARI = frozenset({"undo", "redo"})
 
 
 class CellKeys:
-    """The keys of the registry on every layer, except those that napari itself has on that kind of layer.
+    """The keys of the table on every layer, except those that napari itself has on that kind of layer.
 
     Parameters
     ----------
-    registry
+    key_table
         Which keys.
     actions
         Command id → what it does.
     """
 
-    def __init__(self, registry: KeyRegistry, actions: Mapping[str, Callable[[], object]]) -> None:
-        self._registry, self._actions = registry, dict(actions)
+    def __init__(self, key_table: KeyTable, actions: Mapping[str, Callable[[], object]]) -> None:
+        self._key_table, self._actions = key_table, dict(actions)
         self._bound: list[tuple[Any, list[str]]] = []
-        registry.changed.connect(self._on_changed)
+        key_table.changed.connect(self._on_changed)
 
     def bind(self, layer: Any) -> None:
         """Bind the keys to a layer."""
         layer = unwrap(layer)
         taken, keys = own_keys(layer), []
         for command, action in self._actions.items():
-            key = self._registry.canvas_key(command).replace("Ctrl", "Control").replace("+", "-")
+            key = self._key_table.canvas_key(command).replace("Ctrl", "Control").replace("+", "-")
             if key and (command in _BEFORE_NAPARI or key not in taken):
                 layer.bind_key(key, lambda _, action=action: action(), overwrite=True)
                 keys.append(key)
@@ -50,7 +50,7 @@ class CellKeys:
 
     def release(self) -> None:
         """Take the keys off all layers."""
-        self._registry.changed.disconnect(self._on_changed, missing_ok=True)
+        self._key_table.changed.disconnect(self._on_changed, missing_ok=True)
         for layer, _ in list(self._bound):
             self.unbind(layer)
 
