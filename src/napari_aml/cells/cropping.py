@@ -52,7 +52,7 @@ def crops(
     for members in blocks.values():
         y0, x0 = top[members].min(), left[members].min()
         height, width = top[members].max() + side - y0, left[members].max() + side - x0
-        block = slide.region(level, int(y0), int(x0), int(height), int(width))
+        block = slide.peek(level, int(y0), int(x0), int(height), int(width))
         for i in members:
             a, b = top[i] - y0, left[i] - x0
             resample(block[a : a + side, b : b + side], crop_px, out[i])

@@ -24,6 +24,7 @@ from napari_aml.progress import Progress, Steps, run
 
 if TYPE_CHECKING:
     import torch
+    from threadpoolctl import ThreadpoolController
 
     from napari_aml._torch import Device
     from napari_aml.classify.bundle import ModelBundle
@@ -109,6 +110,8 @@ def predict_steps(
     DeviceError
         When the device is absent or a single crop does not fit into its memory.
     """
+    from threadpoolctl import ThreadpoolController
+
     source = ArrayCrops(crops, bundle.crop_px) if isinstance(crops, np.ndarray) else crops
     total, done = len(source), 0
     yield Progress(0, total, "Loading the model")
@@ -117,7 +120,7 @@ def predict_steps(
         bundle.give_back(network)
         return Predictions.empty(bundle.codes, network.dim, bundle.bundle_id)
     size = batch_size or choose_batch_size(network, bundle.crop_px)
-    look = _Look(bundle, network, tuple(views or (View(),)), inspect or plain_pass)
+    look = _Look(bundle, network, tuple(views or (View(),)), inspect or plain_pass, ThreadpoolController())
     parts: list[tuple[np.ndarray, Predictions]] = []
     with closing(_work(look, source, size)) as work:
         for outcome in work:
@@ -166,6 +169,7 @@ class _Look:
     network: Network
     views: tuple[View, ...]
     inspect: Inspect
+    blas: ThreadpoolController
 
     def read(self, source: CropSource, rows: np.ndarray) -> list[np.ndarray]:
         """Read the crops of some rows, once a view."""
@@ -188,7 +192,9 @@ class _Look:
                 "Try --device cpu, which computes in full precision; if it stays so, the weights are damaged.",
             )
         found = np.asarray(embedding)
-        ood = self.bundle.trust.scores(found)
+        # After a product in threads of its own, BLAS keeps a core busy for a while, waiting for more: the network's.
+        with self.blas.limit(limits=1, user_api="blas"):
+            ood = self.bundle.trust.scores(found)
         said = Predictions(self.bundle.codes, probabilities, found, ood, self.bundle.bundle_id)
         return rows, said, seen
 

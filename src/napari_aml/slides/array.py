@@ -74,6 +74,16 @@ class ArraySlide(Slide):
             ) from error
         return self._convert(pixels)
 
+    def peek(self, level: int, y: int, x: int, h: int, w: int) -> np.ndarray:
+        """Return a region without copying it where it lies in memory as it is shown."""
+        array, size = self._arrays[level], self.levels[level]
+        inside = min(y, x, h, w) >= 0 and y + h <= size.height and x + w <= size.width
+        if not (inside and self._convert.unchanged and type(array) is np.ndarray):
+            return super().peek(level, y, x, h, w)
+        view = array[y : y + h, x : x + w]
+        view.flags.writeable = False
+        return view
+
     def _hash(self) -> str:
         if self.path is not None and self.path.is_file():
             return file_sha256(self.path)

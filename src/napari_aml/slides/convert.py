@@ -87,11 +87,16 @@ class Converter:
         if self._signed and values.size and float(values.min()) < 0:
             raise SlideReadError(self.name, "it holds negative values.", "Save it as 8-bit or 16-bit RGB.")
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether pixels come out as they go in."""
+        return self._plain and self.channels == 3
+
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Convert (h, w, c) to uint8 (h, w, 3)."""
         import numpy as np
 
-        if self._plain and self.channels == 3:
+        if self.unchanged:
             return np.array(pixels, np.uint8, order="C")  # a copy: whoever draws on it must not draw on the slide
         self._check(pixels)
         values = pixels.astype(np.float32) * np.float32(self.scale)

@@ -101,6 +101,13 @@ class Slide(ABC):
             out[top - y : bottom - y, left - x : right - x] = inside
         return out
 
+    def peek(self, level: int, y: int, x: int, h: int, w: int) -> np.ndarray:
+        """Read a region that is only looked at: as `region`, but not copied where the slide lies in memory.
+
+        Whoever draws on the result may draw on the slide: that is what `region` is for.
+        """
+        return self.region(level, y, x, h, w)
+
     def level_for(self, um: float) -> int:
         """Return the coarsest level that is still at least as fine as `um` µm/px (0 when the size is unknown)."""
         if self.pixel_size.um is None:
