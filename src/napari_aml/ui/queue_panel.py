@@ -56,12 +56,12 @@ class QueueModel(QAbstractListModel):
         if not index.isValid():
             return None
         uid, why = self._entries[index.row()]
+        said = why if self._state.shows_model(uid) else "hidden in a blinded reading"
         if role == Qt.ItemDataRole.DisplayRole:
-            said = why if self._state.shows_model(uid) else "hidden in a blinded reading"
             mark = "✓ " if uid in self._state.decided else ""
             return f"{index.row() + 1}.  {mark}{said}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return uid
+            return f"{said}\n{uid}"
         return None
 
 
@@ -107,6 +107,7 @@ class QueuePanel(QWidget):
         self.view.setUniformItemSizes(True)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.view.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.next_button = QPushButton("Next undecided")
         self.status = _words()
         self._build()
