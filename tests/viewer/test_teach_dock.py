@@ -143,3 +143,23 @@ def test_the_cells_that_speak_for_a_patients_call_come_first(dock, tmp_path, thr
     path.write_text("uid,influence_NPM1\nx,much\n", "utf-8")
     dock.queue.speaking.fileChosen.emit(str(path))
     assert "row 2" in dock.status.text()
+
+
+def test_a_second_model_reads_the_cells_and_the_queue_asks_where_they_disagree(dock, qtbot):
+    page, state = dock.queue, dock.state
+    page.orders.setCurrentIndex(page.orders.findData("disagreement"))
+    page.orders.activated.emit(page.orders.currentIndex())
+    place = next(i for i in range(page.second.choice.count()) if page.second.choice.itemText(i).startswith("demo "))
+    page.second.choice.setCurrentIndex(place)
+    job_bar = dock.review.job_bar
+    page.second.choice.activated.emit(place)
+    qtbot.waitUntil(lambda: not job_bar.busy, timeout=60_000)
+    qtbot.mouseClick(page.fill_button, Qt.MouseButton.LeftButton)
+    settled(qtbot, dock)
+    cells = state.analysis.cells
+    uids, second = cells.table["uid"].tolist(), dock.teaching._second[cells.slide_id]
+    assert second[0] == uids and second[1].bundle_id.startswith("demo ") and len(second[1].code) == N
+    assert set(second[1].code.astype(str)) != set(state.model_codes())
+    assert state.queue and {uid for uid, _ in state.queue} <= set(uids)
+    first = uids.index(state.queue[0][0])
+    assert str(second[1].code[first]) in state.queue[0][1], "the reason names the other model's class"

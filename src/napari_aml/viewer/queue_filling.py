@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from napari_aml.viewer.teach_dock import TeachDock
 
 
-
 class QueueFilling(QObject):
     """Serves the queue's page of a dock "Teach".
 
