@@ -14,7 +14,7 @@ from napari_aml.classify import open_bundle
 from napari_aml.classify.training.engine import train
 from napari_aml.classify.training.engine.distilling import pupil, taught_loss, teacher_of
 from napari_aml.classify.training.engine.recipes import Recipe, recipe_steps
-from napari_aml.datasets import write_dataset
+from napari_aml.datasets import join_steps, write_dataset
 from napari_aml.errors import BundleError, InputError
 
 
@@ -114,6 +114,37 @@ def test_the_demonstration_recipe_runs_from_start_to_end_and_repeats_itself(two_
     assert (work / "stage-3" / "bundle" / "model.safetensors").stat().st_mtime_ns == made
     assert second.figures == first.figures
     assert open_bundle(tmp_path / "a").sha256 == open_bundle(tmp_path / "b").sha256
+
+
+def unlike_others(colour, seed):
+    """Coarse noise in one colour: never taken for a copy of another."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 60, (8, 8, 1)) + np.asarray(colour) * 0.7
+    return np.kron(coarse, np.ones((6, 6, 1))).clip(0, 255).astype(np.uint8)
+
+
+def test_the_card_names_each_set_that_was_joined_and_judges_each_source(tmp_path):
+    import pandas as pd
+
+    labels = [code for code in COLOURS for _ in range(16)]
+    for number, name in enumerate(("one", "two")):
+        table = pd.DataFrame({"code": labels, "source": name, "crop_um": 28.0})
+        pictures = [unlike_others(COLOURS[code], i + 100 * number) for i, code in enumerate(labels)]
+        meta = {"name": name, "licence": f"licence of {name}", "source": f"https://example.org/{name}"}
+        write_dataset(tmp_path / name, table, pictures, meta, group_duplicates=False)
+    both = run(join_steps([tmp_path / "one", tmp_path / "two"], tmp_path / "both"))
+    config = tiny(epochs=4, test=0.5, validation=0.1, title="A title", calibrate=False)
+    card = train(both, config, tmp_path / "bundle").bundle.card
+    assert card["title"] == "A title"
+    assert [d["licence"] for d in card["training_data"]] == ["licence of one", "licence of two"]
+    learnt = sum(card["class_counts"].values())
+    assert sum(d["n"] for d in card["training_data"]) == learnt > 30
+    metrics = card["metrics"]
+    assert set(metrics) == {"test", "test, one", "test, two"}
+    n = [metrics[f"test, {name}"]["accuracy"]["n"] for name in ("one", "two")]
+    right = [round(metrics[f"test, {x}"]["accuracy"]["value"] * m) for x, m in zip(("one", "two"), n, strict=True)]
+    assert sum(n) == metrics["test"]["accuracy"]["n"] == sum(d["parts"]["test"] for d in card["training_data"])
+    assert sum(right) == round(metrics["test"]["accuracy"]["value"] * sum(n))
 
 
 def test_recipes_that_do_not_exist_or_make_no_sense(tmp_path):

@@ -109,7 +109,11 @@ def _meta(held: list[Dataset], per_class: int, seed: int) -> dict[str, Any]:
             "name": "+".join(str(m.get("name")) for m in mappings),
             "version": "+".join(str(m.get("version")) for m in mappings),
         }
-    parts = [{"name": d.name, "pictures": len(d), "fingerprint": d.fingerprint()} for d in held]
+    parts = [
+        {"name": d.name, "pictures": len(d), "fingerprint": d.fingerprint(), "sources": sorted(set(d.table["source"])),
+         **{entry: d.meta[entry] for entry in ("source", "licence") if d.meta.get(entry)}}
+        for d in held
+    ]  # fmt: skip
     meta["joined"] = {"parts": parts, "per_class": per_class, "seed": seed}
     if per_class:
         meta["notes"] = [f"At most {per_class} pictures of each class of each part were drawn, seed {seed}."]

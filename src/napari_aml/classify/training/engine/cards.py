@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_aml import RESEARCH_USE
-from napari_aml.classify.training.engine.judging import FEWEST, headline
+from napari_aml.classify.training.engine.judging import FEWEST, headline, judged
 from napari_aml.classify.training.engine.settings import TrainConfig
 from napari_aml.datasets import Dataset, Split
 from napari_aml.provenance import now_utc, versions
@@ -49,7 +49,7 @@ def training_card(
     card: dict[str, Any] = {
         "name": config.name or f"{dataset.name}-{config.backbone.split('.')[0]}",
         "version": config.version,
-        "title": f"{config.backbone} trained on {dataset.name}",
+        "title": config.title or f"{config.backbone} trained on {dataset.name}",
         "backbone": config.backbone,
         "class_codes": list(codes),
         "class_names": [cell_class(code).name for code in codes],
@@ -58,13 +58,7 @@ def training_card(
         "mean": [float(v) for v in mean],
         "std": [float(v) for v in std],
         "temperature": round(temperature, 4),
-        "training_data": [
-            {
-                "name": dataset.name, "n": sizes["train"], "licence": meta.get("licence") or "not stated",
-                "source": meta.get("source", ""), "fingerprint": dataset.fingerprint(), "parts": sizes,
-                "mapping": {k: (meta.get("mapping") or {}).get(k) for k in ("name", "version")},
-            }
-        ],
+        "training_data": _training_data(dataset, codes, division, sizes),
         "licence": meta.get("licence") or "that of the training data, which is not stated",
         "class_counts": {c: int((dataset.table["code"].iloc[division.rows("train")] == c).sum()) for c in codes},
         # What the probabilities take for granted: every class alike, or as common as in the training data.
@@ -87,6 +81,57 @@ def training_card(
     if parent is not None:
         card["parent"] = {"name": parent.name, "version": parent.version, "sha256": parent.sha256}
     return card
+
+
+def _training_data(
+    dataset: Dataset, codes: tuple[str, ...], division: Split, sizes: dict[str, int]
+) -> list[dict[str, Any]]:
+    """Return one entry a set: of several where the dataset was joined of sets that can be told by their source."""
+    meta = dataset.meta
+    mapping = {k: (meta.get("mapping") or {}).get(k) for k in ("name", "version")}
+    parts = (meta.get("joined") or {}).get("parts") or []
+    of_part = [set(part.get("sources") or ()) for part in parts]
+    if len(parts) < 2 or not all(of_part) or sum(map(len, of_part)) > len(set.union(*of_part)):
+        return [
+            {
+                "name": dataset.name, "n": sizes["train"], "licence": meta.get("licence") or "not stated",
+                "source": meta.get("source", ""), "fingerprint": dataset.fingerprint(), "parts": sizes,
+                "mapping": mapping,
+            }
+        ]  # fmt: skip
+    told = []
+    for part, sources in zip(parts, of_part, strict=True):
+        of = dataset.table["source"].isin(sources).to_numpy() & dataset.table["code"].isin(codes).to_numpy()
+        shares = {name: int(of[division.rows(name)].sum()) for name in sizes}
+        told.append(
+            {
+                "name": part["name"], "n": shares["train"], "licence": part.get("licence") or "not stated",
+                "source": part.get("source", ""), "fingerprint": part["fingerprint"], "parts": shares,
+                "mapping": mapping,
+            }
+        )  # fmt: skip
+    return told
+
+
+def by_source(
+    dataset: Dataset, held: dict[str, np.ndarray], codes: tuple[str, ...], temperature: float
+) -> dict[str, dict[str, Any]]:
+    """Figures of each source's test pictures, ``test, SOURCE``, where there are several of `FEWEST` or more.
+
+    Parameters
+    ----------
+    held
+        ``rows, logits, targets`` of the test part.
+    """
+    sources = dataset.table["source"].to_numpy(str)[held["rows"]]
+    names, counts = np.unique(sources, return_counts=True)
+    found = {}
+    for name in names[counts >= FEWEST] if len(names) > 1 else ():
+        of = sources == name
+        groups = dataset.groups[held["rows"][of]]
+        figures = judged(held["logits"][of], held["targets"][of], codes, temperature, groups)
+        found[f"test, {name}"] = headline(figures)
+    return found
 
 
 def _limits(

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_aml._files import replacing
 from napari_aml.classify.training.engine.building import build, settings_of
-from napari_aml.classify.training.engine.cards import training_card
+from napari_aml.classify.training.engine.cards import by_source, training_card
 from napari_aml.classify.training.engine.checkpoints import Checkpoints
 from napari_aml.classify.training.engine.crops import Crops, cut_steps, nominal_field
 from napari_aml.classify.training.engine.distilling import teacher_of
@@ -207,6 +207,7 @@ def _run_steps(
     if processes.first:
         _write_work(work, dataset, fitted, held_out)
         card = card_of.filled(fitted, temperature, figures, notes)
+        card["metrics"] |= by_source(dataset, held_out["test"], codes, temperature)
         made = _save(out, fitted.state, card)
         if config.calibrate:
             made = yield from calibrated_steps(made, dataset, crops, targets["validation"], device, notes)

@@ -140,7 +140,7 @@ class TrainConfig:
         Fit conformal sets and the score of likeness to the validation part, too.
     tta
         How the bundle looks at a cell when predicting; see docs/model-bundles.md.
-    name, version
+    name, version, title
         Of the new bundle.
     """
 
@@ -200,9 +200,10 @@ class TrainConfig:
     tta: dict[str, Any] = field(default_factory=dict)
     name: str = ""
     version: str = "0.1.0"
+    title: str = ""
 
     #: What changes how a run goes, not what comes out of it.
-    FREE = ("checkpoint_minutes", "cache", "calibrate", "tta", "name", "version")
+    FREE = ("checkpoint_minutes", "cache", "calibrate", "tta", "name", "version", "title")
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
