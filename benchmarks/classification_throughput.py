@@ -35,6 +35,23 @@ def bare(now, network, batches):
     return now() - started
 
 
+def cost_of_reading(folder, bundle) -> float:
+    """Return the processor time, ms a picture, that decoding and cutting take for all views of a folder's pictures."""
+    from napari_aml.classify.folder import FolderCrops, list_pictures
+
+    paths = list_pictures(Path(folder))
+    zooms = sorted({view.zoom for view in bundle.tta.views})
+    taken = []
+    for _ in range(3):
+        with FolderCrops(paths, bundle.crop_um, bundle.crop_px, most_zoom=zooms[-1]) as source:
+            started = time.process_time()
+            for first in range(0, len(paths), 64):
+                for zoom in zooms:
+                    source.read(source.order[first : first + 64], zoom)
+            taken.append(time.process_time() - started)
+    return 1e3 * statistics.median(taken) / len(paths)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,6 +119,11 @@ def main() -> None:
             rate, share = statistics.median(rates), statistics.median(ratios)
             spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
             print(f"{title:40s} {rate:8.0f} cells/s = {100 * share:5.1f} % of the bare network ({spread})", flush=True)
+        own, network_ms = cost_of_reading(folder, bundle), 1e3 * statistics.median(
+            bare(time.process_time, network, batches) for _ in range(args.repeats)
+        ) / args.cells * views  # fmt: skip
+        print(f"processor time a picture: {own:.2f} ms to decode and cut, {network_ms:.2f} ms in the bare network = "
+              f"{100 * network_ms / (own + network_ms):.1f} %")  # fmt: skip
 
 
 if __name__ == "__main__":

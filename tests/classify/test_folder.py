@@ -137,3 +137,73 @@ def test_real_cells(tiny, shared_data):
     table = classify_folder(shared_data / "cells_aml_lmu_fullres", tiny, "cpu")
     assert len(table) == 100 and (table["status"] == "ok").all()
     assert set(table["folder"]) == {"BAS", "EBO", "KSC", "LYA", "MMZ", "MOB", "MYB", "NGB", "PMB", "PMO"}
+
+
+def _cell(side: int) -> np.ndarray:
+    """Draw something smooth: JPEG keeps it, so that answers can be compared."""
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    inside = np.exp(-((np.hypot(y - 0.05, x) / 0.25) ** 4))[..., None]
+    return (235 - inside * np.array([120, 160, 60]) - 20 * np.sin(12 * x)[..., None] * inside).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("pixel_size_um", "side"), [(None, 366), (28 / 366, 800)])
+def test_large_jpegs_are_decoded_smaller_and_get_nearly_the_same_answer(tiny, tmp_path, pixel_size_um, side):
+    from napari_aml.classify.folder import FolderCrops
+
+    picture = _cell(side)
+    Image.fromarray(picture).save(tmp_path / "a.jpg", quality=95)
+    Image.fromarray(np.asarray(Image.open(tmp_path / "a.jpg"))).save(tmp_path / "b.png")
+    paths = [tmp_path / "a.jpg", tmp_path / "b.png"]
+    with FolderCrops(paths, tiny.crop_um, 64, pixel_size_um, most_zoom=1.25) as source:
+        for zoom in (1.0, 1.25):
+            jpeg, png = source.read(np.arange(2), zoom).astype(int)
+            assert np.abs(jpeg - png).mean() < 1.0 and np.ptp(png) > 100
+        assert [source._open[i].reduced for i in (0, 1)] == [2, 1]
+        # Asked for more than it was opened for, it decodes again rather than blow pixels up.
+        jpeg, png = source.read(np.arange(2), 4.0).astype(int)
+        assert source._open[0].reduced == 1 and np.abs(jpeg - png).max() <= 1
+    said = classify_folder(tmp_path, tiny, "cpu", pixel_size_um).filter(regex="^p_")
+    np.testing.assert_allclose(said.iloc[0], said.iloc[1], atol=0.02)
+
+
+def test_jpegs_hardly_larger_than_a_crop_or_not_in_plain_colour_are_decoded_as_they_are(tiny, tmp_path):
+    from napari_aml.classify.folder import FolderCrops
+
+    Image.fromarray(_cell(160)).save(tmp_path / "small.jpg")
+    Image.fromarray(_cell(800)).convert("CMYK").save(tmp_path / "print.jpg")
+    Image.fromarray(_cell(800)).convert("L").save(tmp_path / "grey.jpg")
+    paths = [tmp_path / name for name in ("small.jpg", "print.jpg", "grey.jpg")]
+    with FolderCrops(paths, tiny.crop_um, 64) as source:
+        crops = source.read(np.arange(3))
+        assert [source._open[i].reduced for i in (0, 1)] == [1, 1]
+        assert list(source.errors) == [2] and "one channel" in str(source.errors[2])
+    expected = centre_square(np.asarray(Image.open(paths[1]).convert("RGB")), 64)
+    np.testing.assert_array_equal(crops[1], expected)
+
+
+def test_the_orientation_mark_is_ignored_in_jpegs_decoded_smaller(tmp_path):
+    from napari_aml.slides.files import open_for_crops, open_slide
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(_cell(400)[:, :300]).save(tmp_path / "a.jpg", exif=exif, dpi=(63500, 63500))
+    small, plain = open_for_crops(tmp_path / "a.jpg", lambda h, w: 4.9), open_slide(tmp_path / "a.jpg")
+    assert small.reduced == 4 and small.shape == (100, 75) and plain.shape == (400, 300)
+    assert small.notes == plain.notes and "orientation" in small.notes[0]
+    assert plain.pixel_size.um == pytest.approx(0.4) and small.pixel_size.um == pytest.approx(1.6)
+
+
+def test_truncated_jpegs_are_refused_also_when_decoded_smaller(tiny, tmp_path):
+    Image.fromarray(_cell(800)).save(tmp_path / "a.jpg", quality=95)
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "b.jpg").write_bytes(whole[: len(whole) // 2])
+    table = classify_folder(tmp_path, tiny, "cpu")
+    assert table["status"].tolist() == ["ok", "unreadable"] and "truncated" in table["error"][1]
+
+
+def test_threads_that_decode_at_once_leave_the_size_limit_of_pillow_as_it_was(tiny, tmp_path):
+    for i in range(12):
+        Image.fromarray(_cell(200)).save(tmp_path / f"{i}.jpg")
+    before = Image.MAX_IMAGE_PIXELS
+    assert (classify_folder(tmp_path, tiny, "cpu")["status"] == "ok").all()
+    assert Image.MAX_IMAGE_PIXELS == before is not None

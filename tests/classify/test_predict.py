@@ -195,6 +195,23 @@ def test_averaging_logits_and_probabilities():
     np.testing.assert_allclose(average(logits, "logits"), [mean], rtol=1e-6)
 
 
+def test_views_that_differ_in_their_flips_share_one_reading(tiny, pictures):
+    class Counted(ArrayCrops):
+        zooms: list[float] = []
+
+        def read(self, rows, zoom=1.0):
+            self.zooms.append(zoom)
+            return super().read(rows, zoom)
+
+    views = [View(), View(flip="h"), View(zoom=1.5), View(zoom=1.5, flip="v")]
+    source = Counted(pictures[:8], tiny.crop_px)
+    said = run(predict_steps(tiny, source, "cpu", views=views))
+    assert source.zooms == [1.0, 1.5]
+    alone = [run(predict_steps(tiny, pictures[:8], "cpu", views=[View(), view])) for view in views]
+    expected = np.mean([2 * a.probabilities - alone[0].probabilities for a in alone], 0)
+    np.testing.assert_allclose(said.probabilities, expected, atol=1e-5)
+
+
 def test_the_views_of_a_card():
     tta = Tta.from_card({"views": [{"zoom": 1}, {"zoom": 1.4, "flip": "hv"}], "average": "logits"})
     assert tta.views == (View(), View(1.4, "hv")) and tta.slide_views == (View(),) and tta.average == "logits"

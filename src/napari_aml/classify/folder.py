@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Pictures up to this many pixels stay decoded from one view to the next.
 _KEPT_PX = 1_000_000
+#: A JPEG is decoded smaller only as long as what is cut from it keeps this many times the crop's pixels a side: the
+#: rest of the way is averaged as for any other picture.
+_SPARE = 1.4
 
 
 def classify_folder_steps(
@@ -65,7 +68,8 @@ def classify_folder_steps(
         raise InputError(f"A pixel size is a positive number of µm, not {pixel_size_um}.")
     yield Progress(0, 0, "Listing pictures")
     paths = list_pictures(folder)
-    source = FolderCrops(paths, bundle.crop_um, bundle.crop_px, pixel_size_um)
+    zoom = max(view.zoom for view in bundle.tta.views)
+    source = FolderCrops(paths, bundle.crop_um, bundle.crop_px, pixel_size_um, zoom)
     with source:
         said = yield from predict_steps(bundle, source, device, views=bundle.tta.views)
     return _table(folder, paths, said, source.errors)
@@ -112,6 +116,8 @@ class FolderCrops:
         Side of a crop in µm and in pixels.
     pixel_size_um
         µm per pixel; None takes the whole picture.
+    most_zoom
+        Largest zoom that will be asked for; pictures are decoded finely enough for it.
 
     Attributes
     ----------
@@ -119,7 +125,11 @@ class FolderCrops:
         Row → why its picture could not be read; its crop is white.
     """
 
-    def __init__(self, paths: list[Path], crop_um: float, crop_px: int, pixel_size_um: float | None = None) -> None:
+    def __init__(
+        self, paths: list[Path], crop_um: float, crop_px: int, pixel_size_um: float | None = None,
+        most_zoom: float = 1.0,
+    ) -> None:  # fmt: skip
+        self._zoom = most_zoom
         self.paths, self.crop_um, self.crop_px, self.pixel_size_um = paths, crop_um, crop_px, pixel_size_um
         self.errors: dict[int, AmlError] = {}
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "decode")
@@ -142,23 +152,36 @@ class FolderCrops:
     def read(self, rows: np.ndarray, zoom: float = 1.0) -> np.ndarray:
         """Decode some pictures: uint8 (n, crop_px, crop_px, 3)."""
         # Small pictures stay decoded while further views of the same rows are asked for.
-        asked = {int(row) for row in rows}
+        asked = {int(row) for row in rows} if zoom <= self._zoom else set()
+        self._zoom = max(zoom, self._zoom)
         self._open = {row: slide for row, slide in self._open.items() if row in asked}
         return np.stack(list(self._pool.map(lambda row: self._crop(int(row), zoom), rows)))
 
     def _crop(self, row: int, zoom: float) -> np.ndarray:
-        from napari_aml.slides import open_slide
-
         try:
             if row in self.errors:
                 raise self.errors[row]
-            slide = self._open.get(row) or open_slide(self.paths[row], self.pixel_size_um)
+            slide = self._open.get(row) or self._opened(row)
             if np.prod(slide.shape) <= _KEPT_PX:
                 self._open[row] = slide
             return _whole(slide, self.crop_px, zoom) if self.pixel_size_um is None else self._cut(slide, zoom)
         except AmlError as error:
             self.errors[row] = error
             return np.full((self.crop_px, self.crop_px, 3), 255, np.uint8)
+
+    def _opened(self, row: int) -> Slide:
+        from napari_aml.slides import PixelSize
+        from napari_aml.slides.files import open_for_crops
+
+        slide = open_for_crops(self.paths[row], self._spare)
+        if self.pixel_size_um is None:
+            return slide
+        return slide.with_pixel_size(PixelSize(self.pixel_size_um * slide.reduced, "person", "given by a person"))
+
+    def _spare(self, height: int, width: int) -> float:
+        """Tell how many times smaller a picture of this size may be decoded."""
+        side = min(height, width) if self.pixel_size_um is None else self.crop_um / self.pixel_size_um
+        return side / self._zoom / self.crop_px / _SPARE
 
     def _cut(self, slide: Slide, zoom: float) -> np.ndarray:
         from napari_aml.cells.cropping import crops
@@ -172,7 +195,7 @@ def _whole(slide: Slide, px: int, zoom: float) -> np.ndarray:
     fine = [i for i, level in enumerate(slide.levels) if min(level.height, level.width) >= px * zoom]
     level = max(fine, default=0)
     size = slide.levels[level]
-    return centre_square(slide.region(level, 0, 0, size.height, size.width), px, zoom)
+    return centre_square(slide.peek(level, 0, 0, size.height, size.width), px, zoom)
 
 
 def _table(folder: Path, paths: list[Path], said: Predictions, errors: dict[int, AmlError]) -> pd.DataFrame:

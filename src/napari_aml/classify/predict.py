@@ -172,8 +172,9 @@ class _Look:
     blas: ThreadpoolController
 
     def read(self, source: CropSource, rows: np.ndarray) -> list[np.ndarray]:
-        """Read the crops of some rows, once a view."""
-        return [view.flipped(source.read(rows, view.zoom)) for view in self.views]
+        """Read the crops of some rows, once a zoom; views that differ in their flips share them."""
+        crops = {zoom: source.read(rows, zoom) for zoom in dict.fromkeys(view.zoom for view in self.views)}
+        return [view.flipped(crops[view.zoom]) for view in self.views]
 
     def __call__(self, crops: list[np.ndarray], rows: np.ndarray, stop: threading.Event) -> Outcome:
         """Classify a batch; crops uint8 (n, h, w, 3), once a view."""

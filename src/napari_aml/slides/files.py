@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_aml.errors import AmlError, InputError, SlideReadError
 from napari_aml.slides import pixel_size as px
 from napari_aml.slides.slide import Slide
+
+if TYPE_CHECKING:
+    from napari_aml.slides.raster import Reduction
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".qptiff", ".scn")
 RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".jp2", ".gif")
@@ -77,10 +80,29 @@ def _open_arrays(source: Any, name: str | None) -> Slide:
     return ArraySlide(levels, name or "array")
 
 
-def _open_path(path: Path) -> Slide:
+def open_for_crops(path: Path, reduction: Reduction) -> Slide:
+    """Open a picture file of which only smaller crops are wanted.
+
+    Parameters
+    ----------
+    path
+        A file, as for `open_slide`.
+    reduction
+        Told height and width, says how many times smaller the picture may be.
+
+    Returns
+    -------
+    Slide
+        A JPEG may be 2, 4 or 8 times smaller than its file (`Slide.reduced`), and decoded the faster for it; all other
+        kinds of files are as `open_slide` opens them.
+    """
+    return _open_path(path, reduction)
+
+
+def _open_path(path: Path, reduction: Reduction | None = None) -> Slide:
     try:
         _check_there(path)
-        return _open_file(path)
+        return _open_file(path, reduction)
     except AmlError:
         raise
     except PermissionError as error:
@@ -105,7 +127,7 @@ def _check_there(path: Path) -> None:
         raise SlideReadError(path, "the file is empty (0 bytes).", "Copy it again from its source.")
 
 
-def _open_file(path: Path) -> Slide:
+def _open_file(path: Path, reduction: Reduction | None = None) -> Slide:
     from napari_aml.slides.sniff import sniff
 
     suffix = path.suffix.lower()
@@ -125,7 +147,7 @@ def _open_file(path: Path) -> Slide:
     if kind == "raster":
         from napari_aml.slides.raster import open_raster
 
-        return open_raster(path)
+        return open_raster(path, reduction)
     if suffix in _VENDOR_SUFFIXES:
         raise SlideReadError(path, f"'{suffix}' files are not read.", _CONVERT)
     if suffix not in SUFFIXES:

@@ -39,6 +39,8 @@ class Slide(ABC):
         Resolution levels, finest first.
     notes
         What a person should know about how the picture was read (conversions, ignored metadata).
+    reduced
+        How many times smaller than in the file level 0 is: 1 but for pictures opened for their crops alone.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Slide(ABC):
     pixel_size: PixelSize = UNKNOWN
     levels: tuple[Level, ...]
     notes: tuple[str, ...] = ()
+    reduced: int = 1
 
     @abstractmethod
     def _read(self, level: int, y: int, x: int, h: int, w: int) -> np.ndarray:
