@@ -107,8 +107,8 @@ def analyse_steps(
     model: ModelBundle | str | Path | None = None,
     pixel_size_um: float | None = None,
     device: str = "auto",
-    cam: str | None = "gradcam",
-    stage: int = 3,
+    cam: str | None = "recommended",
+    stage: int | None = None,
     segmenter: str = "default",
 ) -> Steps[Analysis]:
     """Segment, classify and explain one slide, yielding progress.
@@ -124,9 +124,10 @@ def analyse_steps(
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     cam
-        Heatmap method (``gradcam``, ``gradcam++``, ``hirescam``, ``layercam``, ``eigencam``, ``scorecam``) or None.
+        Heatmap method (``gradcam``, ``gradcam++``, ``hirescam``, ``layercam``, ``eigencam``, ``scorecam``), what the
+        tests in the bundle's card recommend (``gradcam`` where there are none), or None.
     stage
-        Stage of the network that the heatmaps look at: 3 is the last, lower is finer.
+        Stage of the network that the heatmaps look at: 3 is the last, lower is finer; None: as recommended, else 3.
     segmenter
         Name of the segmentation backend.
 
@@ -186,8 +187,8 @@ def classify_cells_steps(
     *,
     model: ModelBundle | str | Path | None = None,
     device: str = "auto",
-    cam: str | None = "gradcam",
-    stage: int = 3,
+    cam: str | None = "recommended",
+    stage: int | None = None,
 ) -> Steps[Analysis]:
     """Do the second half of `analyse_steps`: classify and explain the cells of an analysis.
 
@@ -196,15 +197,17 @@ def classify_cells_steps(
     from napari_aml._torch import choose_device
     from napari_aml.classify import ModelBundle, load_bundle
     from napari_aml.explain import classify_and_explain_steps
+    from napari_aml.explain.methods import chosen
 
     clock = time.perf_counter()
     bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
+    method, depth = chosen(cam, stage, bundle.card)
     predictions, heatmaps = yield from classify_and_explain_steps(
-        segmented.slide, segmented.cells, bundle, device=device, cam=cam, stage=stage
+        segmented.slide, segmented.cells, bundle, device=device, cam=method, stage=depth
     )
-    provenance, chosen = dict(segmented.provenance), choose_device(device)
-    provenance |= {"model": bundle.bundle_id, "device": chosen.name, "precision": chosen.precision}
-    provenance["settings"] = {**provenance.get("settings", {}), "device": device, "cam": cam, "stage": stage}
+    provenance, used = dict(segmented.provenance), choose_device(device)
+    provenance |= {"model": bundle.bundle_id, "device": used.name, "precision": used.precision}
+    provenance["settings"] = {**provenance.get("settings", {}), "device": device, "cam": method, "stage": depth}
     seconds = {"classification": round(time.perf_counter() - clock, 3)}
     provenance["seconds"] = {**provenance.get("seconds", {}), **seconds}
     return Analysis(segmented.slide, segmented.cells, predictions, heatmaps, bundle, provenance)

@@ -9,6 +9,7 @@ import pytest
 
 import napari_aml as aml
 from napari_aml.errors import PixelSizeUnknownError
+from napari_aml.explain.methods import UNTESTED, recommended_of
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,17 @@ def test_a_cell_free_picture_gives_no_cells_and_all_columns():
 def test_heatmaps_are_a_choice(bccd_field, cam):
     result = aml.analyse(bccd_field, pixel_size_um=0.07, cam=cam)
     assert (result.heatmaps is None) == (cam is None)
+
+
+def test_the_heatmap_that_the_models_own_tests_recommend_is_drawn_unless_another_is_named(bccd_field):
+    tested = recommended_of(aml.load_bundle().card)
+    assert tested != UNTESTED
+    given = {"pixel_size_um": 0.07}
+    maps = {cam: aml.analyse(bccd_field, **given, **cam_of).heatmaps
+            for cam, cam_of in (("default", {}), ("named", {"cam": "layercam"}), ("deeper", {"stage": 1}))}
+    assert (maps["default"].method, maps["default"].stage) == tested
+    assert (maps["named"].method, maps["named"].stage) == ("layercam", 3)
+    assert (maps["deeper"].method, maps["deeper"].stage) == (tested[0], 1)
 
 
 def test_another_backend_can_be_plugged_in(bccd_field):

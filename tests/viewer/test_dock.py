@@ -12,6 +12,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_aml import RESEARCH_USE
+from napari_aml.explain.methods import recommended_of
 
 pytestmark = pytest.mark.viewer
 
@@ -102,6 +103,9 @@ def test_one_button_outlines_names_and_explains_every_cell(viewer, dock, field, 
     assert [e.title.split()[1] for e in view.evidence] == [table["class"].iloc[0], table["runner_up"].iloc[0]]
     counts = {row["code"]: row["count"] for row in dock.differential.model.value()}
     assert counts[table["class"].iloc[0]] == 1 and counts["LEUKOCYTES"] in (0, 1)
+    # What the model's own tests recommend is drawn, and the form beside the map says which that is.
+    tested, maps = recommended_of(state.analysis.bundle.card), state.analysis.heatmaps
+    assert (maps.method, maps.stage) == tested == (dock.heatmap_form.method.value, dock.heatmap_form.stage.value)
 
 
 def test_clicks_and_keys_walk_through_the_cells(viewer, dock, qtbot, shared_data):

@@ -97,7 +97,6 @@ def analyse(
 ) -> None:
     """Segment, classify and explain every nucleated cell; write tables, label images and a report."""
     from napari_aml.classify import load_bundle
-    from napari_aml.explain.methods import recommended_of
     from napari_aml.export import check_writable, write_results_steps
     from napari_aml.pipeline import analyse_steps
 
@@ -107,14 +106,12 @@ def analyse(
     patient = linked.linked_sample(
         expression, sample, expression_model, expression_units, gene_lengths, age, sex, patient_model
     )
-    method, tested_stage = recommended_of(bundle.card) if cam is Cam.recommended else (cam.value, 3)
     failed: list[tuple[Path, AmlError]] = []
     for path, name in zip(pictures, _result_names(pictures), strict=True):
         try:
             steps = analyse_steps(
                 path, model=bundle, pixel_size_um=pixel_size, device=device,
-                cam=None if cam is Cam.none else method, stage=tested_stage if stage is None else stage,
-                segmenter=segmenter,
+                cam=None if cam is Cam.none else cam.value, stage=stage, segmenter=segmenter,
             )  # fmt: skip
             result = drive(path.name, steps)
             part = patient.part(result) if patient is not None else None

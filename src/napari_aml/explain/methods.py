@@ -85,6 +85,28 @@ def recommended_of(card: Mapping[str, Any]) -> tuple[str, int]:
     return (name, int(stage)) if name in METHODS and stage.isdigit() else UNTESTED
 
 
+#: Stands for what a bundle's own tests recommend.
+RECOMMENDED = "recommended"
+
+
+def chosen(cam: str | None, stage: int | None, card: Mapping[str, Any]) -> tuple[str | None, int]:
+    """Return the method (None: no heatmaps) and the stage that a person's choice comes down to.
+
+    Parameters
+    ----------
+    cam
+        A method, `RECOMMENDED`, or None.
+    stage
+        None: the tested one for what is recommended, else the last.
+    card
+        Of the bundle.
+    """
+    if cam == RECOMMENDED:
+        method, tested = recommended_of(card)
+        return method, tested if stage is None else stage
+    return cam, UNTESTED[1] if stage is None else stage
+
+
 def raw_maps(
     name: str,
     model: torch.nn.Module,

@@ -17,6 +17,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 CAM_METHODS = ("gradcam", "gradcam++", "hirescam", "layercam", "eigencam", "scorecam")
 STAGES = (("3 (last, coarse)", 3), ("2", 2), ("1", 1), ("0 (first, fine)", 0))
 NO_CAM = "none"
+#: What the tests in the bundle's card recommend.
+RECOMMENDED = "recommended"
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,17 @@ class AnalysisSettings:
     segmenter, device
         Names of the segmentation backend and of the device.
     cam
-        Heatmap method, None for no heatmaps.
+        Heatmap method, ``recommended`` for what the model's own tests recommend, None for no heatmaps.
     """
 
     pixel_size_um: float | None = None
     segmenter: str = "default"
     device: str = "auto"
-    cam: str | None = "gradcam"
+    cam: str | None = RECOMMENDED
+
+    def stage(self, own: int) -> int | None:
+        """Return the stage to explain: `own` for a method that is named; what is recommended has one of its own."""
+        return None if self.cam == RECOMMENDED else own
 
 
 def _native(container: Container) -> QWidget:
@@ -71,7 +77,10 @@ class AnalysisForm(QWidget):
         self.pixel_note.native.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.measure = PushButton(text="Measure from red cells")
         self.segmenter = ComboBox(label="Segmentation", choices=tuple(segmenters), value=segmenters[0])
-        self.cam = ComboBox(label="Heatmap", choices=(*CAM_METHODS, NO_CAM), value="gradcam")
+        self.cam = ComboBox(
+            label="Heatmap", choices=(RECOMMENDED, *CAM_METHODS, NO_CAM), value=RECOMMENDED,
+            tooltip="recommended: what the model's own tests found most faithful; gradcam where it was not tested.",
+        )  # fmt: skip
         self.device = ComboBox(label="Device", choices=DEVICES, value="auto")
         self._form = Container(
             widgets=[

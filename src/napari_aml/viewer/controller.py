@@ -183,10 +183,9 @@ class ReviewController(QObject):
         """Segment, classify and explain."""
         from napari_aml.pipeline import analyse_steps
 
-        settings, bundle, stage = self.settings, self.bundle, self.state.stage
+        settings, bundle, stage = self.settings, self.bundle, self.settings.stage(self.state.stage)
         slide, before = self._start_over(image)
         self.state.target = PREDICTED
-        self.state.method = settings.cam or self.state.method
         self._run(
             lambda: analyse_steps(
                 slide, model=bundle, pixel_size_um=settings.pixel_size_um, device=settings.device,
@@ -213,12 +212,11 @@ class ReviewController(QObject):
         from napari_aml.pipeline import classify_cells_steps
 
         self.choose_picture(image)
-        analysis, settings, bundle, stage = self.state.analysis, self.settings, self.bundle, self.state.stage
+        analysis, settings, bundle = self.state.analysis, self.settings, self.bundle
         if analysis is None:
             raise InputError("There are no cells to classify.", "Press Analyse, or Segment first.")
         self.state.target = PREDICTED
-        self.state.method = settings.cam or self.state.method
-        before = replace(analysis)
+        before, stage = replace(analysis), settings.stage(self.state.stage)
         self._run(
             lambda: classify_cells_steps(
                 analysis, model=bundle, device=settings.device, cam=settings.cam, stage=stage
@@ -238,9 +236,7 @@ class ReviewController(QObject):
             self._take(replace(self.state.analysis, heatmaps=heatmaps))
 
         self._run(
-            lambda: heatmaps_steps(
-                analysis.slide, analysis.cells, analysis.bundle, device, method, stage, wanted
-            ),
+            lambda: heatmaps_steps(analysis.slide, analysis.cells, analysis.bundle, device, method, stage, wanted),
             "Explaining", take, analysis, live=False,
         )  # fmt: skip
 
@@ -332,6 +328,8 @@ class ReviewController(QObject):
 
     def _on_batch(self, rows: np.ndarray, said: Any, seen: Heatmaps | None) -> None:
         state = self.state
+        if seen is not None:
+            state.method, state.stage = seen.method, seen.stage
         if state.analysis.predictions is None:
             state.start_predictions(said.codes, self.bundle)
             self.bridge.set_editable(False)
@@ -346,6 +344,8 @@ class ReviewController(QObject):
 
     def _finish(self, analysis: Analysis) -> None:
         analysis, pending = self._anew.settled(analysis)
+        if analysis.heatmaps is not None:
+            self.state.method, self.state.stage = analysis.heatmaps.method, analysis.heatmaps.stage
         self._take(analysis)
         self.state.pending = frozenset(pending)
         self.follow_up.wake()

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_aml import RESEARCH_USE
 from napari_aml.errors import AmlError
 from napari_aml.ui.differential_table import DifferentialView
-from napari_aml.ui.forms import AnalysisForm, AnalysisSettings, HeatmapForm
+from napari_aml.ui.forms import CAM_METHODS, AnalysisForm, AnalysisSettings, HeatmapForm
 from napari_aml.ui.inspector import CellInspector
 from napari_aml.ui.jobs import JobBar, in_words
 from napari_aml.ui.model_panel import ModelPanel
@@ -343,7 +343,7 @@ class SmearReviewWidget(QWidget):
         given = self.form.value().pixel_size_um or stored.pixel_size_um
         self.form.setValue(AnalysisSettings(given, "default", stored.device, stored.cam_method))
         self.state.stage = stored.cam_stage
-        self.state.method = stored.cam_method or "gradcam"
+        self.state.method = stored.cam_method if stored.cam_method in CAM_METHODS else CAM_METHODS[0]
         self.heatmap_form.setValue(self.state.method, self.state.target, self.state.stage)
         self.heatmap_form.opacity.value = stored.cam_opacity
         self._on_opacity(stored.cam_opacity)

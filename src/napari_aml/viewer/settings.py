@@ -22,9 +22,9 @@ class Settings:
     pixel_size_um
         Used where a picture does not say its own, or None: measure it from the red cells.
     cam_method
-        Heatmap method, or None for no heatmaps.
+        Heatmap method, ``recommended`` for what the model's own tests recommend, or None for no heatmaps.
     cam_stage
-        Stage of the network, 0…3.
+        Stage of the network, 0…3, for methods that are named.
     cam_opacity
         Opacity of the heatmap layer, 0…1.
     """
@@ -32,7 +32,7 @@ class Settings:
     device: str = "auto"
     model_folder: Path | None = None
     pixel_size_um: float | None = None
-    cam_method: str | None = "gradcam"
+    cam_method: str | None = "recommended"
     cam_stage: int = 3
     cam_opacity: float = 0.5
 
