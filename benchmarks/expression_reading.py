@@ -88,7 +88,7 @@ def ours(path: Path, network: object, panel: list[str], lengths: dict, kind: str
     from napari_aml.expression import prepare, read_expression
 
     clock = [now()]
-    matrix = read_expression(path)
+    matrix = read_expression(path, genes=panel)
     clock.append(now())
     made = prepare(matrix, panel)
     clock.append(now())

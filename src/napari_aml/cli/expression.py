@@ -72,17 +72,23 @@ SampleOption = Annotated[list[str] | None, typer.Option("--sample", help="Only t
 
 def read_file(
     path: Path, units: str | None, orientation: Orientation | None, ids: Ids | None, delimiter: str | None,
-    strand: Strand | None, samples: list[str] | None,
+    strand: Strand | None, samples: list[str] | None, genes: Sequence[str] | None = None,
+    say: bool = True,
 ) -> ExpressionMatrix:
-    """Read an expression file under a progress bar and say on standard error how it was understood."""
+    """Read an expression file under a progress bar and say on standard error how it was understood.
+
+    `genes` are those that are wanted, and those of quality control; None keeps all.
+    """
     from napari_aml.expression import read_expression_steps
 
     steps = read_expression_steps(
         path, units=units, orientation=orientation.value if orientation else None, ids=ids.value if ids else None,
-        delimiter=delimiter, strand=strand.value if strand else None, samples=samples or None,
+        delimiter=delimiter, strand=strand.value if strand else None, samples=samples or None, genes=genes,
     )  # fmt: skip
     matrix = drive(path.name, steps)
-    err(f"{matrix.name}: {len(matrix)} sample{'s' if len(matrix) != 1 else ''}, {len(matrix.genes):,} genes.")
+    if not say:
+        return matrix
+    err(f"{matrix.name}: {len(matrix)} sample{'s' if len(matrix) != 1 else ''}, {matrix.genes_in_file:,} genes.")
     for said in matrix.evidence:
         err(f"  {said}")
     for said in matrix.warnings:
@@ -165,18 +171,23 @@ def qc(
     from napari_aml.expression import LengthsNeededError, PanelError, quality, quality_table
     from napari_aml.expression.bundle import load_expression_bundle
 
-    matrix = read_file(file, units, orientation, ids, delimiter, strand, sample)
-    declared = _declared(sex, matrix.samples)
-    bundle, prepared, refusal = None, None, ""
+    bundle, prepared, refusal, held = None, None, "", given_lengths(lengths)
     try:
         bundle = load_expression_bundle(model)
-        prepared = prepare_for(matrix, bundle, given_lengths(lengths))
     except BundleError as error:
         if model is not None:
             raise
         err(f"The samples were not compared with a model: {error}")
-    except (PanelError, LengthsNeededError) as error:  # the quality of the samples can be judged all the same
-        refusal = f"{bundle.name if bundle else 'model'}: {error}"
+    how = (file, units, orientation, ids, delimiter, strand, sample)
+    matrix = read_file(*how, genes=bundle.genes if bundle else None)
+    declared = _declared(sex, matrix.samples)
+    if bundle is not None:
+        try:
+            prepared = prepare_for(matrix, bundle, held)
+        except (PanelError, LengthsNeededError) as error:  # the quality of the samples can be judged all the same
+            refusal = f"{bundle.name}: {error}"
+            if matrix.genes_in_file > len(matrix.genes):  # without a panel samples are compared by all genes
+                matrix = read_file(*how, say=False)
     table = quality_table(quality(matrix, prepared, declared))
     if out:
         from napari_aml.export import write_csv
@@ -217,7 +228,7 @@ def predict(
 
     check_writable(out.parent)
     bundle, years, held = load_expression_bundle(model), _ages(ages), given_lengths(lengths)
-    matrix = read_file(file, units, orientation, ids, delimiter, strand, sample)
+    matrix = read_file(file, units, orientation, ids, delimiter, strand, sample, bundle.genes)
     calls = drive(matrix.name, predict_steps(matrix, bundle, ages=years, lengths=held))
     write_csv(calls_table(calls, bundle.codes), out)
     for one in calls[:40]:

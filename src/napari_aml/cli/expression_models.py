@@ -236,7 +236,7 @@ def _prepared(
     from napari_aml.expression.bundle import load_expression_bundle
 
     bundle = load_expression_bundle(model)
-    matrix = read_file(file, units, orientation, ids, None, None, samples)
+    matrix = read_file(file, units, orientation, ids, None, None, samples, bundle.genes)
     held = given_lengths(lengths)
     steps = prepare_steps(
         matrix, bundle.genes, lengths=held, accepts_uncorrected=bundle.accepts_uncorrected and held is None,

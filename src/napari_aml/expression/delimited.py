@@ -19,12 +19,12 @@ from napari_aml.expression.threads import threads
 from napari_aml.progress import Progress, Steps
 
 #: More columns than this are read as one long column: a parser of columns would spend its time on their number.
-_WIDE = 4000
+WIDE = 4000
 #: What a thread is given at a time. Handing over costs far more than it seems, above all on a virtual machine, and
 #: Arrow's parser has a cost a block and column: hence few large blocks.
 _TASK_SIZE = 1 << 21
 #: What is read and looked at in one go within: it and what is computed from it stay in the processor's cache.
-_IN_CACHE = 1 << 17
+_IN_CACHE = 1 << 18
 
 
 @dataclass
@@ -71,7 +71,7 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
     TooLargeError
         Where the values would not fit into memory.
     """
-    into = _Growing(text, len(layout.values), limit)
+    into = Growing(text, len(layout.values), limit)
     names: list[str] = []
     lengths: list[np.ndarray] = []
     symbols: list[str] = []
@@ -93,13 +93,13 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
         return Progress(place, text.size, f"Reading {text.path.name}")
 
     try:
-        for task in _body(text, layout):
+        for task in tasks(text, layout):
             if not into.has_room(task.lines):
                 while waiting:  # the array may move now: nobody must be writing into it
                     yield take()
                 into.grow(task.lines, task.place)
             room = into.reserve(task.lines)
-            job = pool.submit(_parse, text.path, layout, task, into.values[room])
+            job = pool.submit(parse, text.path, layout, task, into.values[room])
             waiting.append((job, room.start, task.place))
             if len(waiting) > busy:
                 yield take()
@@ -111,7 +111,7 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
     return Rows(names, into.values[: into.filled], made, symbols or None, whole)
 
 
-class _Growing:
+class Growing:
     """An array that rows are written into while it is not known how many will come.
 
     Parameters
@@ -164,7 +164,7 @@ class _Growing:
 
 
 @dataclass
-class _Task:
+class Task:
     """Some blocks of whole lines: number of the first line (from 1), of lines, and place in the file after them."""
 
     first: int
@@ -173,13 +173,13 @@ class _Task:
     place: int
 
 
-def _body(text: TextFile, layout: Layout) -> Iterator[_Task]:
+def tasks(text: TextFile, layout: Layout) -> Iterator[Task]:
     """Yield the file in tasks; lines before the values are left out.
 
     The blocks of a task are not joined: large pieces of memory would be asked for, and cleared, again and again.
     """
     line, skip, size = 1, layout.skip, 0
-    task = _Task(1, [], 0, 0)
+    task = Task(1, [], 0, 0)
     for block, place in text.blocks(_IN_CACHE):
         while skip and block:
             _, _, block = block.partition(b"\n")
@@ -187,18 +187,25 @@ def _body(text: TextFile, layout: Layout) -> Iterator[_Task]:
         if not block:
             continue
         if not task.blocks:
-            task = _Task(line, [], 0, place)
+            task = Task(line, [], 0, place)
         task.blocks.append(block)
         task.lines += block.count(b"\n")
         task.place, size = place, size + len(block)
         if size >= _TASK_SIZE:
             yield task
-            line, size, task = line + task.lines, 0, _Task(1, [], 0, 0)
+            line, size, task = line + task.lines, 0, Task(1, [], 0, 0)
     if task.blocks:
         yield task
 
 
-def _parse(path: Path, layout: Layout, task: _Task, out: np.ndarray) -> Rows:
+def parse(path: Path, layout: Layout, task: Task, out: np.ndarray) -> Rows:
+    """Read one task: whole numbers into `out`, float32 (lines, columns), or anything else into new memory.
+
+    Raises
+    ------
+    CellValueError, ExpressionReadError
+        See `read_rows_steps`.
+    """
     quick = _whole(layout, task.blocks, out) if layout.trailing else None
     if quick is not None:
         return quick
@@ -206,7 +213,7 @@ def _parse(path: Path, layout: Layout, task: _Task, out: np.ndarray) -> Rows:
     if not block.strip():
         return Rows([], np.empty((0, len(layout.values)), np.float32))
     try:
-        rows = _general(layout, block) if len(layout.values) <= _WIDE or not layout.trailing else _wide(layout, block)
+        rows = _general(layout, block) if len(layout.values) <= WIDE or not layout.trailing else _wide(layout, block)
     except Exception as error:  # the parser's words name no gene: the cell is looked for, one by one
         raise _explain(path, layout, block, task.first) from error
     if not np.isfinite(rows.values).all():
@@ -223,12 +230,13 @@ def _whole(layout: Layout, blocks: list[bytes], out: np.ndarray) -> Rows | None:
         if read is None:
             return None
         leads += read
-    made = _from_leads(layout, leads, out[: len(leads)])
+    made = from_leads(layout, leads, out[: len(leads)])
     made.whole = True
     return made
 
 
-def _from_leads(layout: Layout, leads: list[bytes], values: np.ndarray) -> Rows:
+def from_leads(layout: Layout, leads: list[bytes], values: np.ndarray) -> Rows:
+    """Return lines whose values are read: names and the like are in the leading text of each."""
     if layout.id == 0 and layout.length is None and layout.symbol is None and len(layout.names) - values.shape[1] == 1:
         return Rows([lead.decode("utf-8", "replace").strip(' "') for lead in leads], values)
     cells = [split(lead.decode("utf-8", "replace"), layout.delimiter) for lead in leads]
@@ -298,7 +306,7 @@ def _wide(layout: Layout, block: bytes) -> Rows:
             column_types={"c": pa.float32()}, null_values=[], decimal_point=layout.decimal
         ),
     ).column(0)
-    return _from_leads(layout, leads, _floats(column).reshape(len(leads), -1))
+    return from_leads(layout, leads, _floats(column).reshape(len(leads), -1))
 
 
 def _floats(column: object) -> np.ndarray:

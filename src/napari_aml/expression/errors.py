@@ -46,3 +46,7 @@ class PanelError(ExpressionError):
 
 class TooLargeError(ExpressionReadError):
     """The values would not fit into memory."""
+
+
+class WholeTableNeeded(Exception):
+    """What a table holds cannot be told from the lines that were kept of it."""

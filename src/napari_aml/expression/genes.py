@@ -11,7 +11,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from napari_aml.expression.errors import ExpressionError, GeneIdError
-from napari_aml.expression.mangled import repair
+from napari_aml.expression.mangled import gene_of_date, repair
 from napari_aml.expression.matrix import Detected
 
 #: Kinds of id, by the names that the override takes.
@@ -145,6 +145,16 @@ def _known(book: GeneBook, name: str) -> str:
         if symbol := book.symbol(part):
             return symbol
     return ""
+
+
+def may_be(name: str) -> set[str]:
+    """Return every gene that a name may stand for, whatever other names stand beside it; `resolve` knows which."""
+    book = gene_book()
+    parts = {name, *(part.strip() for part in name.split("|"))}
+    made = parts | {book.symbol(part) for part in parts}
+    if not name[:6].isalnum():
+        made.add(gene_of_date(name))
+    return made - {""}
 
 
 def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> ResolvedGenes:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from napari_aml.expression.summary import Summary
     from napari_aml.expression.units import Units
+    from napari_aml.expression.wanted import Wanted
 
 #: Orientations by the names that files and the command line use.
 GENES_IN_ROWS, SAMPLES_IN_ROWS = "genes-in-rows", "samples-in-rows"
@@ -41,6 +43,25 @@ class Detected:
 
 
 @dataclass
+class Part:
+    """The lines of a table that were kept, where only some genes are wanted.
+
+    Attributes
+    ----------
+    lines
+        Numbers of the lines whose values were kept, ascending, int64.
+    summary
+        Figures of all lines.
+    wanted
+        What was wanted.
+    """
+
+    lines: np.ndarray
+    summary: Summary
+    wanted: Wanted
+
+
+@dataclass
 class RawTable:
     """A table as it stands in a file, before anyone asked which side the genes are on.
 
@@ -64,6 +85,8 @@ class RawTable:
         A second column of gene names, where the file has one, else None.
     whole
         Whether all values are known to be whole numbers, none below zero; they are looked at where not.
+    part
+        Where `values` are only of the wanted genes' lines: which lines, and what is known of all; else None.
     """
 
     rows: list[str]
@@ -76,6 +99,7 @@ class RawTable:
     library_sizes: np.ndarray | None = None
     row_symbols: list[str] | None = None
     whole: bool = False
+    part: Part | None = None
 
 
 @dataclass
@@ -116,6 +140,10 @@ class ExpressionMatrix:
         How the file was understood, a sentence each.
     warnings
         What a person should look at, a sentence each.
+    genes_in_file
+        Genes of the file; more than there are in `genes` where only some were wanted.
+    detected
+        Genes of the file above zero in each sample, int64 (samples,), where only some genes are here; else None.
     """
 
     name: str
@@ -135,6 +163,11 @@ class ExpressionMatrix:
     unusable: dict[str, str] = field(default_factory=dict)
     evidence: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    genes_in_file: int = 0
+    detected: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        self.genes_in_file = self.genes_in_file or len(self.genes)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -154,7 +154,8 @@ def predict_steps(
     from napari_aml.expression.reading import read_expression_steps
 
     model = load_expression_bundle(bundle)
-    matrix = (yield from read_expression_steps(data, **reading)) if isinstance(data, str | Path) else data
+    read = isinstance(data, str | Path)
+    matrix = (yield from read_expression_steps(data, genes=model.genes, **reading)) if read else data
     held = lengths if lengths is None or isinstance(lengths, GeneLengths) else read_lengths(lengths)
     prepared = yield from prepare_steps(
         matrix, model.genes, lengths=held, accepts_uncorrected=model.accepts_uncorrected and held is None,

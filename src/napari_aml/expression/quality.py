@@ -11,15 +11,11 @@ import numpy as np
 from napari_aml.expression.errors import ExpressionError
 from napari_aml.expression.matrix import ExpressionMatrix
 from napari_aml.expression.prepare import PreparedSamples
+from napari_aml.expression.quality_genes import HAEMOGLOBIN, MITOCHONDRIAL, WITHOUT_TAIL, X_GENE, Y_GENES, is_histone
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HAEMOGLOBIN = ("HBA1", "HBA2", "HBB", "HBD", "HBG1", "HBG2", "HBE1", "HBZ", "HBM", "HBQ1")
-Y_GENES = ("RPS4Y1", "DDX3Y", "KDM5D", "UTY", "ZFY", "EIF1AY", "USP9Y")
-#: Abundant RNA without a poly-A tail: many of it means that total RNA was sequenced.
-_WITHOUT_TAIL = ("RN7SL1", "RN7SL2", "RN7SK", "RMRP", "RPPH1", "SCARNA2", "SNORD3A")
-_HISTONES = ("H1-", "H2AC", "H2BC", "H3C", "H4C")
 #: Limits beyond which a remark is made; those of depth and detection are for whole genomes only.
 FEW_READS, FEW_GENES, MUCH_MITO, MUCH_HAEMOGLOBIN, TOTAL_RNA = 5e6, 12_000, 0.30, 0.10, 0.02
 #: Parts per million of a sample's total: above the first a gene is on, below the second it is off.
@@ -91,7 +87,8 @@ def quality(
     Parameters
     ----------
     matrix
-        The samples, with all the genes of the file: the genes of sex and of quality need not be in a model's panel.
+        The samples, with the genes of sex and of quality, which need not be in a model's panel; without `prepared`,
+        with all the genes of the file.
     prepared
         The same samples as a model reads them; then the panel is judged, too, and samples are compared by it.
     declared_sex
@@ -104,18 +101,17 @@ def quality(
     """
     declared = _declared(matrix, declared_sex or {})
     groups = {
-        "mito": [i for i, g in enumerate(matrix.genes) if g.startswith("MT-")],
+        "mito": [i for i, g in enumerate(matrix.genes) if g.startswith(MITOCHONDRIAL)],
         "haemoglobin": _places(matrix, HAEMOGLOBIN),
-        "tail": _places(matrix, _WITHOUT_TAIL)
-        + [i for i, g in enumerate(matrix.genes) if g.startswith(_HISTONES) and g[-1].isdigit()],
-        "xist": _places(matrix, ("XIST",)),
+        "tail": _places(matrix, WITHOUT_TAIL) + [i for i, g in enumerate(matrix.genes) if is_histone(g)],
+        "xist": _places(matrix, (X_GENE,)),
         "y": _places(matrix, Y_GENES),
     }
     per_million = 1e6 / np.maximum(matrix.totals, 1e-300)
     sums = {name: _sums(matrix, places) * per_million for name, places in groups.items()}
     detected = _detected(matrix)
     nearest = _alike(matrix, prepared)
-    whole = len(matrix.genes) >= _WHOLE_GENOME
+    whole = matrix.genes_in_file >= _WHOLE_GENOME
     made = []
     for i, name in enumerate(matrix.samples):
         xist, y = float(sums["xist"][i]), float(sums["y"][i])
@@ -172,6 +168,8 @@ def _sums(matrix: ExpressionMatrix, places: list[int]) -> np.ndarray:
 
 def _detected(matrix: ExpressionMatrix) -> np.ndarray:
     """Genes above zero, a sample; counted along the memory."""
+    if matrix.detected is not None:
+        return matrix.detected
     floor = np.float32(matrix.scale.stored(np.array(1e-6))) if matrix.scale.log else np.float32(0.0)
     made = np.zeros(len(matrix), int)
     for start in range(0, len(matrix.genes), 2048):

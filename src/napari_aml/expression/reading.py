@@ -10,14 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from napari_aml.expression import genes as gene_names
-from napari_aml.expression.delimited import read_rows_steps
-from napari_aml.expression.errors import ExpressionError, ExpressionReadError, SampleNameError
+from napari_aml.expression.delimited import WIDE, read_rows_steps
+from napari_aml.expression.errors import ExpressionError, ExpressionReadError, SampleNameError, WholeTableNeeded
 from napari_aml.expression.folders import read_folder_steps
 from napari_aml.expression.formats import STRANDS, TextFormat, recognise
-from napari_aml.expression.matrix import GENES_IN_ROWS, ExpressionMatrix, RawTable
+from napari_aml.expression.layout import Layout
+from napari_aml.expression.matrix import GENES_IN_ROWS, SAMPLES_IN_ROWS, ExpressionMatrix, RawTable
+from napari_aml.expression.merging import merge, merge_part
 from napari_aml.expression.opening import TextFile, kind_of
 from napari_aml.expression.orientation import find_orientation
-from napari_aml.expression.units import Units, detect_units_steps
+from napari_aml.expression.streaming import read_wanted_steps
+from napari_aml.expression.units import detect_units_steps, facts_of
+from napari_aml.expression.wanted import Wanted
 from napari_aml.progress import Progress, Steps, run
 
 _WORDS = {"tab": "\t", "tabs": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " ", "bar": "|"}
@@ -26,7 +30,7 @@ _WORDS = {"tab": "\t", "tabs": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"
 def read_expression_steps(
     path: str | Path, *, orientation: str | None = None, ids: str | None = None, units: str | None = None,
     delimiter: str | None = None, strand: str | None = None, samples: Sequence[str] | None = None,
-    memory_limit: int | None = None,
+    genes: Sequence[str] | None = None, memory_limit: int | None = None,
 ) -> Steps[ExpressionMatrix]:
     """Read a file of expression values, yielding progress.
 
@@ -48,6 +52,10 @@ def read_expression_steps(
         Which of STAR's three counts: ``unstranded``, ``forward``, ``reverse``; None looks.
     samples
         Names of the samples wanted; None takes all.
+    genes
+        Genes that are wanted, by any name: values of others may be left out, except of those by which quality is
+        judged. Every cell is read and checked all the same, and units, sums and what is said of the file are of all.
+        Spares time and memory where genes are the lines of a text table. None keeps all.
     memory_limit
         Bytes that may be used; None asks the machine.
 
@@ -65,12 +73,22 @@ def read_expression_steps(
         And its kinds: `CellValueError`, `GeneIdError`, `SampleNameError`, `UnitsError`, `TooLargeError`.
     """
     path = Path(path)
+    def raw_steps(one: Path, kept: Sequence[str] | None = None) -> Steps[RawTable]:
+        return _raw_steps(one, delimiter, strand, memory_limit, kept)
+
+    def matrix_steps(raw: RawTable) -> Steps[ExpressionMatrix]:
+        return _understand_steps(path, raw, orientation, ids, units, samples)
+
     try:
         if path.is_dir():
-            raw = yield from read_folder_steps(path, lambda one: _raw_steps(one, delimiter, strand, memory_limit))
+            raw = yield from read_folder_steps(path, raw_steps)
         else:
-            raw = yield from _raw_steps(path, delimiter, strand, memory_limit)
-        return (yield from _understand_steps(path, raw, orientation, ids, units, samples))
+            raw = yield from raw_steps(path, None if orientation == SAMPLES_IN_ROWS else genes)
+        try:
+            return (yield from matrix_steps(raw))
+        except WholeTableNeeded:
+            raw = yield from raw_steps(path)
+        return (yield from matrix_steps(raw))
     except (MemoryError, PermissionError) as error:
         words = ("it does not fit into memory.", "Split the file into parts of fewer samples.")
         if isinstance(error, PermissionError):
@@ -83,7 +101,9 @@ def read_expression(path: str | Path, **settings: object) -> ExpressionMatrix:
     return run(read_expression_steps(path, **settings))  # type: ignore[arg-type]
 
 
-def _raw_steps(path: Path, delimiter: str | None, strand: str | None, limit: int | None) -> Steps[RawTable]:
+def _raw_steps(
+    path: Path, delimiter: str | None, strand: str | None, limit: int | None, genes: Sequence[str] | None
+) -> Steps[RawTable]:
     from napari_aml.expression import columnar
 
     yield Progress(0, 0, f"Opening {path.name}")
@@ -98,15 +118,21 @@ def _raw_steps(path: Path, delimiter: str | None, strand: str | None, limit: int
             raise ExpressionError(f"'{delimiter}' is no delimiter.", "Give one character, or 'tab'.")
     text = TextFile(path, packed)
     known = recognise(path, text.head_lines(60), delimiter, strand)
-    return (yield from _text_steps(path, text, known, strand, limit))
+    return (yield from _text_steps(path, text, known, strand, limit, genes))
 
 
 def _text_steps(
-    path: Path, text: TextFile, known: TextFormat, strand: str | None, limit: int | None
+    path: Path, text: TextFile, known: TextFormat, strand: str | None, limit: int | None,
+    genes: Sequence[str] | None,
 ) -> Steps[RawTable]:
     layout = known.layout
     if known.counts is not None:
         layout = layout.with_values((*layout.values, known.counts))
+    elif known.strands is None and genes is not None and _genes_are_lines(layout):
+        try:
+            return (yield from _some_lines_steps(path, text, known, limit, genes))
+        except WholeTableNeeded:
+            yield Progress(0, 0, f"Reading {path.name}")
     read = yield from read_rows_steps(text, layout, limit)
     columns = layout.sample_names
     if not read.names:
@@ -125,6 +151,31 @@ def _text_steps(
     return table
 
 
+def _genes_are_lines(layout: Layout) -> bool:
+    """Whether a table of several samples seems to have its genes in lines; all its names are asked afterwards."""
+    return 1 < len(layout.values) <= WIDE and gene_names.known_share(layout.sample_names) < 0.5
+
+
+def _some_lines_steps(
+    path: Path, text: TextFile, known: TextFormat, limit: int | None, genes: Sequence[str]
+) -> Steps[RawTable]:
+    """Read a table for some of its genes; see `read_wanted_steps`."""
+    layout = known.layout
+    read, part, left_out = yield from read_wanted_steps(text, layout, Wanted(genes, known.drop), limit)
+    if not read.names and not left_out:
+        raise ExpressionReadError(path, "it has no lines of values.")
+    notes = [*text.notes, *layout.notes, *([_left_out(left_out)] if left_out else [])]
+    table = RawTable(read.names, layout.sample_names, read.values, known.name, notes, read.lengths, None, None,
+                     read.symbols, read.whole, part)  # fmt: skip
+    if known.units is not None:
+        table.units = (known.units, f"{known.name} says so")
+    return table
+
+
+def _left_out(lines: int) -> str:
+    return f"{lines} lines that count reads outside genes were left out."
+
+
 def _leave_out(table: RawTable, beginnings: tuple[str, ...]) -> None:
     """Leave out lines such as __no_feature that count reads of no gene."""
     heads = {beginning[:2] for beginning in beginnings}
@@ -133,7 +184,7 @@ def _leave_out(table: RawTable, beginnings: tuple[str, ...]) -> None:
     if not any(name.startswith(beginnings) for name in table.rows):
         return
     keep = [i for i, name in enumerate(table.rows) if not name.startswith(beginnings)]
-    table.notes.append(f"{len(table.rows) - len(keep)} lines that count reads outside genes were left out.")
+    table.notes.append(_left_out(len(table.rows) - len(keep)))
     table.rows = [table.rows[i] for i in keep]
     table.values = table.values[keep]
     if table.row_lengths is not None:
@@ -164,11 +215,14 @@ def _understand_steps(
     upright = side.value == GENES_IN_ROWS
     names, samples = (raw.rows, raw.columns) if upright else (raw.columns, raw.rows)
     values = raw.values.T if upright else raw.values
+    part = raw.part
+    if part is not None and not upright:
+        raise WholeTableNeeded
     notes = list(raw.notes)
     if raw.row_symbols and not upright:
         raw.row_symbols = raw.row_lengths = None
     samples = _unique_samples(path, samples)
-    sizes = raw.library_sizes
+    sizes, rows = raw.library_sizes, np.arange(len(samples))
     if wanted is not None:
         rows = _wanted(path, samples, wanted)
         values, samples = values[rows], [samples[i] for i in rows]
@@ -178,7 +232,7 @@ def _understand_steps(
         raise ExpressionReadError(path, f"it holds one gene only ('{names[0][:40]}').", "A call needs thousands.")
     given = units or (raw.units[0].name if raw.units else None)
     scale, detected, unusable, totals = yield from detect_units_steps(
-        path, values, samples, names, given, raw.whole
+        path, None if part else values, samples, names, given, raw.whole, facts_of(part.summary, rows) if part else ()
     )
     if raw.units and not units:
         detected = replace(detected, evidence=raw.units[1], by="file")
@@ -190,7 +244,10 @@ def _understand_steps(
     if not detected.sure:
         warnings.append(f"The units are not certain: {detected}. If that is wrong, give them (--units).")
     yield Progress(0, 0, "Joining lines of one gene")
-    merged = _merge(values, names, resolved.genes, raw.row_lengths, scale)
+    if part is None:
+        merged = merge(values, names, resolved.genes, raw.row_lengths, scale)
+    else:
+        merged = merge_part(part, values, names, resolved.genes, raw.row_lengths, scale, rows)
     if merged.summed:
         warnings.append(f"{merged.summed:,} lines named a gene that another line names as well; they were summed in "
                         f"linear space, such as '{merged.example}'.")  # fmt: skip
@@ -199,6 +256,7 @@ def _understand_steps(
     return ExpressionMatrix(
         path.name, path, raw.format, merged.values, tuple(samples), tuple(merged.genes), tuple(merged.ids), detected,
         side, resolved.kind, scale, totals, merged.lengths, sizes, unusable, tuple(evidence), tuple(warnings),
+        merged.genes_in_file, merged.detected,
     )  # fmt: skip
 
 
@@ -222,45 +280,3 @@ def _wanted(path: Path, samples: list[str], wanted: Sequence[str]) -> np.ndarray
         shown = ", ".join(f"'{name}'" for name in samples[:5]) + (" …" if len(samples) > 5 else "")
         raise SampleNameError(path, f"there is no sample '{lacking[0][:60]}'.", f"It has {len(samples)}: {shown}")
     return np.array([place[name] for name in wanted])
-
-
-class _Merged:
-    """Values with one column a gene."""
-
-    def __init__(self, values: np.ndarray, genes: list[str], ids: list[str], lengths: np.ndarray | None) -> None:
-        self.values, self.genes, self.ids, self.lengths = values, genes, ids, lengths
-        self.summed, self.example = 0, ""
-
-
-def _merge(
-    values: np.ndarray, ids: Sequence[str], genes: Sequence[str], lengths: np.ndarray | None, scale: Units
-) -> _Merged:
-    """Sum the lines of one gene in linear space and leave out those without one; in place, so no copy is made."""
-    first: dict[str, int] = {}
-    extra: dict[int, list[int]] = {}
-    for place, gene in enumerate(genes):
-        if gene and first.setdefault(gene, place) != place:
-            extra.setdefault(first[gene], []).append(place)
-    if len(first) == len(genes):
-        return _Merged(values, list(genes), list(ids), lengths)
-    values = values if values.flags.writeable else values.copy()
-    for place, others in extra.items():
-        total = scale.linear(values[:, [place, *others]]).sum(1)
-        values[:, place] = scale.stored(total)
-        if lengths is not None:  # where the copies differ, the longest stands for the gene
-            lengths[place] = np.nanmax(lengths[[place, *others]])
-    keep = np.fromiter(first.values(), int, len(first))
-    if values.flags.f_contiguous:  # rows move up within the same memory
-        along_genes = values.T
-        still = int(np.count_nonzero(keep == np.arange(len(keep))))  # before the first line left out nothing moves
-        for start in range(still, len(keep), 1024):
-            taken = keep[start : start + 1024]
-            along_genes[start : start + len(taken)] = along_genes[taken]
-    else:
-        for row in values:
-            row[: len(keep)] = row[keep]
-    kept = values[:, : len(keep)]
-    made = _Merged(kept, list(first), [ids[i] for i in keep], None if lengths is None else lengths[keep])
-    made.summed = sum(map(len, extra.values()))
-    made.example = ids[next(iter(extra))][:40] if extra else ""
-    return made

@@ -12,20 +12,24 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_aml.expression.errors import CellValueError, ExpressionError, UnitsError
+from napari_aml.expression.errors import CellValueError, ExpressionError, UnitsError, WholeTableNeeded
 from napari_aml.expression.matrix import Detected
 from napari_aml.expression.threads import in_threads
 from napari_aml.progress import Progress, Steps
+
+if TYPE_CHECKING:
+    from napari_aml.expression.summary import Summary
 
 #: What values may stand for. ``linear`` is proportional to one of the others, and which one cannot be told.
 QUANTITIES = ("counts", "normalised-counts", "cpm", "tpm", "fpkm", "linear")
 _LOGS = {"": 0.0, "log2": math.log(2), "ln": 1.0, "log10": math.log(10)}
 _MILLION, _WHOLE_GENOME = 1e6, 10_000
 #: Logarithms of anything that is counted end far below this; linear values of a real sample reach above it.
-_LARGEST_LOG = 30.0
+LARGEST_LOG = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,18 @@ def parse_units(text: str) -> Units:
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What one sample's values say at a glance; the rules below look at its values only where this does not do."""
+class Facts:
+    """What one sample's values say at a glance; the rules below look at its values only where this does not do.
+
+    Attributes
+    ----------
+    genes
+        How many values.
+    smallest, largest, total
+        Extremes and sum.
+    whole
+        Share of whole numbers among the values above zero.
+    """
 
     genes: int
     smallest: float
@@ -104,7 +118,13 @@ class _Facts:
     total: float
 
 
-def _facts_steps(values: np.ndarray, whole: bool) -> Iterator[int | list[_Facts]]:
+def facts_of(summary: Summary, rows: Sequence[int]) -> list[Facts]:
+    """Return the facts of some samples of a table of which only some lines were kept."""
+    columns = summary.least, summary.most, summary.round_share(), summary.total
+    return [Facts(summary.lines, *(float(column[i]) for column in columns)) for i in rows]
+
+
+def _facts_steps(values: np.ndarray, whole: bool) -> Iterator[int | list[Facts]]:
     """Yield the genes looked at so far, then the facts of every sample. Goes through memory in its own order."""
     samples, genes = values.shape
     least, most = np.full(samples, np.inf, np.float32), np.full(samples, -np.inf, np.float32)
@@ -129,7 +149,7 @@ def _facts_steps(values: np.ndarray, whole: bool) -> Iterator[int | list[_Facts]
         if i % 8 == 7:
             yield i * step
     share = np.ones(samples) if whole else round_ones / np.maximum(positive, 1)
-    yield [_Facts(genes, *map(float, row)) for row in zip(least, most, share, total, strict=True)]
+    yield [Facts(genes, *map(float, row)) for row in zip(least, most, share, total, strict=True)]
 
 
 def judge(values: np.ndarray) -> tuple[Units, str, bool]:
@@ -157,13 +177,13 @@ def judge(values: np.ndarray) -> tuple[Units, str, bool]:
     return _judge(facts[0], lambda: values)  # type: ignore[index]
 
 
-def _judge(facts: _Facts, values: Callable[[], np.ndarray]) -> tuple[Units, str, bool]:
-    if facts.largest > _LARGEST_LOG or (facts.smallest >= 0 and facts.whole == 1.0):
+def _judge(facts: Facts, values: Callable[[], np.ndarray]) -> tuple[Units, str, bool]:
+    if facts.largest > LARGEST_LOG or (facts.smallest >= 0 and facts.whole == 1.0):
         return _judge_linear(facts)
     return _judge_logs(values(), facts)
 
 
-def _judge_linear(facts: _Facts) -> tuple[Units, str, bool]:
+def _judge_linear(facts: Facts) -> tuple[Units, str, bool]:
     if facts.smallest < 0:
         raise UnitsError("", f"values below zero ({facts.smallest:g}) beside values up to {facts.largest:,.4g}")
     near = abs(facts.total / _MILLION - 1)
@@ -187,7 +207,7 @@ def _judge_linear(facts: _Facts) -> tuple[Units, str, bool]:
     return Units("fpkm"), f"not whole numbers, and they sum to {facts.total:,.0f}, not to a million", True
 
 
-def _judge_logs(values: np.ndarray, facts: _Facts) -> tuple[Units, str, bool]:
+def _judge_logs(values: np.ndarray, facts: Facts) -> tuple[Units, str, bool]:
     span = f"values from {facts.smallest:.2f} to {facts.largest:.2f}"
     if facts.smallest < 0:
         return _judge_below_zero(values, facts, span)
@@ -216,7 +236,7 @@ def _judge_logs(values: np.ndarray, facts: _Facts) -> tuple[Units, str, bool]:
     return Units(quantity, "log2"), f"{span}, taken for log2 of the value + 1; their sum does not tell", False
 
 
-def _judge_below_zero(values: np.ndarray, facts: _Facts, span: str) -> tuple[Units, str, bool]:
+def _judge_below_zero(values: np.ndarray, facts: Facts, span: str) -> tuple[Units, str, bool]:
     for offset in (0.001, 0.01, 0.1):
         floor = math.log2(offset)
         if abs(facts.smallest - floor) < 0.01 and np.mean(values == facts.smallest) > 0.01:
@@ -233,8 +253,8 @@ def _judge_below_zero(values: np.ndarray, facts: _Facts, span: str) -> tuple[Uni
 
 
 def detect_units_steps(
-    path: Path | str, values: np.ndarray, samples: Sequence[str], genes: Sequence[str], given: str | None = None,
-    whole: bool = False,
+    path: Path | str, values: np.ndarray | None, samples: Sequence[str], genes: Sequence[str],
+    given: str | None = None, whole: bool = False, facts: Sequence[Facts] = (),
 ) -> Steps[tuple[Units, Detected, dict[str, str], np.ndarray]]:
     """Say in what units a file is, yielding progress.
 
@@ -243,13 +263,15 @@ def detect_units_steps(
     path
         For messages.
     values
-        (samples, genes), finite.
+        (samples, genes), finite; None where they are not all at hand.
     samples, genes
         Their names.
     given
         Units as a person says, else None.
     whole
         Whether all values are known to be whole numbers, none below zero.
+    facts
+        Of every sample, where they are known.
 
     Returns
     -------
@@ -266,14 +288,22 @@ def detect_units_steps(
         A value below zero where none can be, named by gene and sample.
     UnitsError
         Where the samples disagree, or none can be used.
+    WholeTableNeeded
+        Where the values are not at hand and the facts do not do.
     """
     person = parse_units(given) if given else None
-    facts: list[_Facts] = []
-    for step in _facts_steps(values, whole):
-        if isinstance(step, int):
-            yield Progress(step, len(genes), "Finding the units")
-        else:
-            facts = step
+
+    def row(i: int) -> np.ndarray:
+        if values is None:
+            raise WholeTableNeeded
+        return values[i]
+
+    if values is not None:
+        for step in _facts_steps(values, whole):
+            if isinstance(step, int):
+                yield Progress(step, len(genes), "Finding the units")
+            else:
+                facts = step
     unusable: dict[str, str] = {}
     found: dict[tuple[bool, str, float], list[tuple[str, Units, str, bool]]] = defaultdict(list)
     for i, (name, seen) in enumerate(zip(samples, facts, strict=True)):
@@ -281,9 +311,9 @@ def detect_units_steps(
             unusable[name] = f"all its values are {seen.smallest:g}"
             continue
         try:
-            judged = _believe(person, seen) if person else _judge(seen, lambda i=i: np.ascontiguousarray(values[i]))
+            judged = _believe(person, seen) if person else _judge(seen, lambda i=i: np.ascontiguousarray(row(i)))
         except UnitsError as error:
-            raise _blame(path, name, values[i], genes, error.reason) from error
+            raise _blame(path, name, row(i), genes, error.reason) from error
         # TPM and FPKM lead to the same result, and so do all kinds of reads: only what differs later must agree.
         units = judged[0]
         family = units.quantity in ("counts", "normalised-counts", "cpm")
@@ -298,20 +328,20 @@ def detect_units_steps(
         raise UnitsError(path, f"its samples seem to be in different units: {told}.",
                          "Give the units (--units), or split the file.")  # fmt: skip
     rows = next(iter(found.values()))
-    usual = Counter(row[1] for row in rows).most_common(1)[0][0]
-    first, units, evidence, sure = next(row for row in rows if row[1] == usual)
+    usual = Counter(judged[1] for judged in rows).most_common(1)[0][0]
+    first, units, evidence, sure = next(judged for judged in rows if judged[1] == usual)
     # By its number: what is said of a file goes into the reports of all samples, and a name may tell who a person is.
     evidence = "as given" if person else f"in sample {samples.index(first) + 1} of {len(samples)} {evidence}"
     totals = np.array([seen.total for seen in facts])
     if units.log:
         for i in range(len(samples)):
-            totals[i] = units.linear(values[i]).sum()
+            totals[i] = units.linear(row(i)).sum()
             if i % 16 == 15:
                 yield Progress(i, len(samples), "Undoing the logarithm")
     return units, Detected(units.name, evidence, "person" if person else "file", sure), unusable, totals
 
 
-def _believe(units: Units, facts: _Facts) -> tuple[Units, str, bool]:
+def _believe(units: Units, facts: Facts) -> tuple[Units, str, bool]:
     """Take a person's word, unless the values cannot be that."""
     floor = 0.0 if not units.log else math.log(units.offset) / _LOGS[units.log] if units.offset else -math.inf
     if facts.smallest < floor - 0.01:

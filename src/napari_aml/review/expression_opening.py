@@ -66,7 +66,7 @@ def open_expression_steps(
     yield Progress(0, _SCALE, "Reading the model")
     bundle = load_expression_bundle(model)
     given: GeneLengths | None = None if lengths is None else read_lengths(lengths)
-    read = read_expression_steps(path, units=units, samples=samples, **reading)
+    read = read_expression_steps(path, units=units, samples=samples, genes=bundle.genes, **reading)
     matrix: ExpressionMatrix = yield from _share(read, 0, 500)
     sha256 = yield from _share(hash_steps(path), 500, 600)
     prepared: PreparedSamples = yield from _share(
@@ -121,7 +121,7 @@ def _facts(
     some = f"; missing: {', '.join(prepared.missing[:8])}" + (" …" if len(prepared.missing) > 8 else "")
     return (
         ("File (SHA-256)", sha256), ("Format", matrix.format),
-        ("Samples × genes", f"{matrix.shape[0]:,} × {matrix.shape[1]:,}"), ("Orientation", str(matrix.orientation)),
+        ("Samples × genes", f"{len(matrix):,} × {matrix.genes_in_file:,}"), ("Orientation", str(matrix.orientation)),
         ("Gene ids", str(matrix.ids)), ("Units", str(matrix.units)),
         ("Genes", genes + (some if prepared.missing else "")),
         *((("Gene lengths", prepared.lengths),) if prepared.lengths else ()), ("Model", bundle.bundle_id),

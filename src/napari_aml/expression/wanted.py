@@ -1,0 +1,70 @@
+"""Which lines of a table are kept where only some genes are wanted, decided line by line as they are read.
+
+Which gene a line stands for can only be said when all names are known: two lines may name one gene, and a name may be
+old or new. So a line is kept already where its name may stand for a wanted gene, and when all are known it is asked
+whether every line of every wanted gene was kept. Where it was not, the table is read again as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from napari_aml.expression.genes import current_names, gene_book, may_be
+from napari_aml.expression.quality_genes import is_quality_gene
+
+#: What becomes of a line: it counts no gene and is left out; it is summed; it is kept, too.
+LEFT_OUT, SUMMED, KEPT = 0, 1, 2
+_ENSEMBL = 15  # characters of an Ensembl id without its version
+
+
+class Wanted:
+    """Genes that are wanted; those by which quality is judged always are.
+
+    Parameters
+    ----------
+    genes
+        Their names, of any kind.
+    drop
+        Beginnings of names that stand for no gene, such as ``__no_feature``.
+    """
+
+    def __init__(self, genes: Iterable[str], drop: tuple[str, ...] = ()) -> None:
+        genes = list(genes)
+        self._drop, self._heads = drop, {beginning[:2] for beginning in drop}
+        self._stated = frozenset(genes)
+        self._genes = self._stated | frozenset(current_names(genes))
+        known = gene_book().ensembl
+        self._ensembl = {name for name, gene in known.items() if gene in self._genes or is_quality_gene(gene)}
+        self._ensembl |= {name[:_ENSEMBL] for name in self._genes if name.startswith("ENSG")}
+
+    def fates(self, names: Sequence[str]) -> np.ndarray:
+        """Say what becomes of lines by their names: uint8 (lines,) of `LEFT_OUT`, `SUMMED`, `KEPT`."""
+        ensembl, heads = self._ensembl, self._heads
+        return np.fromiter((
+            (KEPT if name[:_ENSEMBL] in ensembl else SUMMED)
+            if name.startswith("ENSG") and len(name) < _ENSEMBL + 5  # the common case, at once
+            else LEFT_OUT if name[:2] in heads and name.startswith(self._drop)
+            else KEPT if name[:_ENSEMBL] in ensembl or any(map(self._is_wanted, may_be(name))) else SUMMED
+            for name in names
+        ), np.uint8, len(names))  # fmt: skip
+
+    def lines(self, names: Sequence[str], genes: Sequence[str]) -> np.ndarray:
+        """Return the lines of wanted genes.
+
+        Parameters
+        ----------
+        names
+            As in the file.
+        genes
+            What they stand for, empty for nothing.
+        """
+        # A model's gene may be found by the name that stands in the file: then all lines of that gene are wanted.
+        by_name = {gene for name, gene in zip(names, genes, strict=True) if name in self._stated}
+        return np.array(
+            [i for i, gene in enumerate(genes) if gene and (self._is_wanted(gene) or gene in by_name)], int
+        )
+
+    def _is_wanted(self, gene: str) -> bool:
+        return gene in self._genes or is_quality_gene(gene)
