@@ -8,7 +8,8 @@ import pytest
 from dataset_parts import cell
 
 import napari_aml as aml
-from napari_aml.datasets import Dataset, DatasetError, join_steps, write_dataset
+from napari_aml.datasets import Dataset, DatasetError, join_steps, split, write_dataset
+from napari_aml.datasets.splitting import SplitError
 
 
 def made(path, name, seeds, **columns):
@@ -44,3 +45,18 @@ def test_the_same_set_twice_is_refused(tmp_path):
         aml.run(join_steps([tmp_path / "a", Dataset.open(tmp_path / "a")], tmp_path / "both"))
     with pytest.raises(DatasetError, match="no dataset to join"):
         aml.run(join_steps([], tmp_path / "both"))
+
+
+def test_one_part_of_a_split_becomes_a_dataset_of_its_own(tmp_path):
+    a = made(tmp_path / "a", "A", range(20))
+    known = split(a, fractions={"train": 0.6, "test": 0.4}, seed=2)
+    kept = known.write(tmp_path / "split.json")
+    unseen = aml.run(join_steps([a], tmp_path / "unseen", division=kept))
+    assert set(unseen.table["uid"]) == set(known.uids[known.rows("test")]) and "test" in unseen.meta["notes"][0]
+    few = aml.run(join_steps([a], tmp_path / "few", division=kept, part="train", per_class=2))
+    assert set(few.table["uid"]) < set(known.uids[known.rows("train")]) and len(few) == 4
+    with pytest.raises(SplitError, match="no part 'fold0'"):
+        aml.run(join_steps([a], tmp_path / "none", division=kept, part="fold0"))
+    with pytest.raises(DatasetError, match="belongs to one dataset"):
+        aml.run(join_steps([a, unseen], tmp_path / "none", division=kept))
+    assert not (tmp_path / "none").exists()

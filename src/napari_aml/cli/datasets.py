@@ -89,12 +89,16 @@ def join(
         int, typer.Option("--per-class", min=0, help="Draw at most this many of each class of each dataset; 0 = all.")
     ] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw.")] = 0,
+    division: Annotated[
+        Path | None, typer.Option("--split", help="Take one part of this split (a training keeps it: split.json).")
+    ] = None,
+    part: Annotated[str, typer.Option("--part", help="Of the split: train, validation or test.")] = "test",
 ) -> None:
     """Make one dataset of several, or a smaller one of one."""
     from napari_aml.datasets import join_steps
     from napari_aml.export import check_writable
 
     check_writable(out.parent)
-    made = drive("join", join_steps(paths, out, per_class=per_class, seed=seed))
+    made = drive("join", join_steps(paths, out, per_class=per_class, seed=seed, division=division, part=part))
     typer.echo(made.summary())
     typer.echo(f"Dataset: {out}")
