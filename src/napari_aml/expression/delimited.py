@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from napari_aml.expression.errors import CellValueError, ExpressionReadError
 from napari_aml.expression.layout import Layout, is_missing, is_number, split
 from napari_aml.expression.memory import check_fits
 from napari_aml.expression.opening import TextFile
-from napari_aml.expression.threads import threads
+from napari_aml.expression.threads import executor, threads
 from napari_aml.progress import Progress, Steps
 
 #: More columns than this are read as one long column: a parser of columns would spend its time on their number.
@@ -77,7 +77,7 @@ def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) ->
     symbols: list[str] = []
     whole = True
     busy = threads()
-    pool = ThreadPoolExecutor(busy, "table")
+    pool = executor(busy)
     waiting: deque[tuple[Future[Rows], int, int]] = deque()
 
     def take() -> Progress:
@@ -165,7 +165,10 @@ class Growing:
 
 @dataclass
 class Task:
-    """Some blocks of whole lines: number of the first line (from 1), of lines, and place in the file after them."""
+    """Some blocks of whole lines: number of the first line (from 1), of lines, and place in the file after them.
+
+    Numbers of lines are 0 where they are not counted.
+    """
 
     first: int
     blocks: list[bytes]
@@ -173,8 +176,8 @@ class Task:
     place: int
 
 
-def tasks(text: TextFile, layout: Layout) -> Iterator[Task]:
-    """Yield the file in tasks; lines before the values are left out.
+def tasks(text: TextFile, layout: Layout, count: bool = True) -> Iterator[Task]:
+    """Yield the file in tasks; lines before the values are left out. Counting lines costs a pass over the file.
 
     The blocks of a task are not joined: large pieces of memory would be asked for, and cleared, again and again.
     """
@@ -189,7 +192,8 @@ def tasks(text: TextFile, layout: Layout) -> Iterator[Task]:
         if not task.blocks:
             task = Task(line, [], 0, place)
         task.blocks.append(block)
-        task.lines += block.count(b"\n")
+        if count:
+            task.lines += block.count(b"\n")
         task.place, size = place, size + len(block)
         if size >= _TASK_SIZE:
             yield task
@@ -226,7 +230,9 @@ def _whole(layout: Layout, blocks: list[bytes], out: np.ndarray) -> Rows | None:
     columns, delimiter = len(layout.names), ord(layout.delimiter)
     leads: list[bytes] = []
     for block in blocks:
-        read = whole_numbers(block, delimiter, columns, columns - len(layout.values), out[len(leads) :])
+        done = len(leads)
+        read = whole_numbers(block, delimiter, columns, columns - len(layout.values),
+                             lambda lines, done=done: out[done : done + lines])  # fmt: skip
         if read is None:
             return None
         leads += read

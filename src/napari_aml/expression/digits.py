@@ -11,6 +11,7 @@ nothing is ever read wrongly, only more slowly.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,7 +25,7 @@ _memory = threading.local()
 
 
 def whole_numbers(
-    block: bytes, delimiter: int, columns: int, leading: int, out: np.ndarray
+    block: bytes, delimiter: int, columns: int, leading: int, room: Callable[[int], np.ndarray]
 ) -> list[bytes] | None:
     r"""Read a block of lines whose cells are whole numbers after some leading columns of any text.
 
@@ -38,9 +39,9 @@ def whole_numbers(
         Cells a line.
     leading
         Cells at the beginning of a line that hold names, at least one.
-    out
-        float32 (at least as many lines, columns - leading), C-contiguous: the values go into its first rows. What it
-        holds is undefined where None is returned.
+    room
+        Gives room for the values of so many lines: float32 (lines, columns - leading). What it holds is undefined
+        where None is returned.
 
     Returns
     -------
@@ -50,22 +51,20 @@ def whole_numbers(
     None where the block holds anything else (decimals, signs, quotes, empty cells, a ragged line): not for here.
     """
     between, width = bytes([delimiter]), columns - leading
-    leads, cells, brief = [], [], []
-    start = 0
-    for stop in np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")).tolist():
-        at = start - 1
-        for _ in range(leading):
-            at = block.find(between, at + 1, stop)
-            if at < 0:
-                return None
-        if at - start > _LONGEST_LEAD:
-            return None
-        leads.append(block[start:at])
-        cells.append(block[at + 1 : stop])
-        brief.append(stop - at == 2 * width)
-        start = stop + 1
-    if not leads or start != len(block):
+    stops = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")).tolist()
+    if not stops or stops[-1] != len(block) - 1:
         return None
+    starts = [0, *(stop + 1 for stop in stops[:-1])]
+    at = [block.find(between, start, stop) for start, stop in zip(starts, stops, strict=True)]
+    for _ in range(leading - 1):
+        at = [block.find(between, a + 1, stop) if a >= 0 else a for a, stop in zip(at, stops, strict=True)]
+    leads = [block[start:a] for start, a in zip(starts, at, strict=True)]
+    if min(at) < 0 or max(map(len, leads)) > _LONGEST_LEAD:
+        return None
+    view = memoryview(block)
+    cells = [view[a + 1 : stop] for a, stop in zip(at, stops, strict=True)]
+    brief = [len(line) == 2 * width - 1 for line in cells]
+    out = room(len(leads))
     for how, kind in ((_one_digit, True), (_any_digits, False)):
         rows = [i for i, short in enumerate(brief) if short is kind]
         if rows:
@@ -76,14 +75,14 @@ def whole_numbers(
     return leads
 
 
-def _one_digit(lines: list[bytes], between: bytes, width: int) -> np.ndarray | None:
+def _one_digit(lines: list[memoryview], between: bytes, width: int) -> np.ndarray | None:
     """Read lines of two bytes a cell: uint16 (lines, width); None where they are anything else."""
     text = np.frombuffer(between.join((*lines, b"")), "<u2").reshape(len(lines), width)
     made = np.subtract(text, np.uint16(between[0] << 8 | _ZERO), out=_room("one", text.size, np.uint16, text.shape))
     return made if made.max() < 10 else None  # other bytes wrap round to 10 and more
 
 
-def _any_digits(lines: list[bytes], between: bytes, width: int) -> np.ndarray | None:
+def _any_digits(lines: list[memoryview], between: bytes, width: int) -> np.ndarray | None:
     """Read lines of digits: float32 (lines, width); None where they are anything else."""
     cells = len(lines) * width
     # A delimiter after each line, and one or two more, so that the bytes are even in number.

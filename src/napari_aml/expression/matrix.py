@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from napari_aml.expression.units import Units
     from napari_aml.expression.wanted import Wanted
 
+#: Values of float32 in a line of the cache, and how many lines are turned at a time.
+_LINE, _TILE = 16, 256
+
 #: Orientations by the names that files and the command line use.
 GENES_IN_ROWS, SAMPLES_IN_ROWS = "genes-in-rows", "samples-in-rows"
 
@@ -180,4 +183,21 @@ class ExpressionMatrix:
     def linear(self, rows: slice | np.ndarray, genes: np.ndarray | None = None) -> np.ndarray:
         """Return values in linear space: float64 (rows, genes); below-zero noise of logarithms is cut to 0."""
         part = self.values[rows]
-        return self.scale.linear(part if genes is None else part[:, genes])
+        return self.scale.linear(part if genes is None else _chosen(part, genes))
+
+
+def _chosen(values: np.ndarray, genes: np.ndarray) -> np.ndarray:
+    """Return some columns, float64, rows one after the other in memory.
+
+    Tables have genes in lines, so the memory mostly runs along the genes: turning it is done in pieces of a cache line
+    by what fits into the cache.
+    """
+    made = np.empty((len(values), len(genes)))
+    if values.flags.c_contiguous and not values.flags.f_contiguous:
+        made[...] = values[:, genes]
+        return made
+    for row in range(0, len(values), _LINE):
+        for gene in range(0, len(genes), _TILE):
+            there = values.T[genes[gene : gene + _TILE], row : row + _LINE]
+            made[row : row + _LINE, gene : gene + _TILE] = there.T
+    return made

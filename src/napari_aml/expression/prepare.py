@@ -24,7 +24,8 @@ Status = Literal["ok", "warning", "unstable", "unusable"]
 #: Shares of the panel that may be missing: with a remark above the first, unstable above the second, refused above
 #: the third.
 FEW, SOME, MOST = 0.01, 0.05, 0.10
-_CHUNK = 64
+#: Samples that a thread is given at a time, and those that are worked on at once: they stay in its cache.
+_CHUNK, _IN_CACHE = 64, 16
 
 
 @dataclass(frozen=True)
@@ -143,25 +144,25 @@ def prepare_steps(
     all_there = len(there) == len(panel)
 
     def make(start: int) -> int:
-        rows = slice(start, start + _CHUNK)
-        # Rows lie one after the other in memory, so that a row's sum is the same whatever rows stand beside it.
-        part = np.ascontiguousarray(matrix.linear(rows, places[there]))
-        share[rows] = part.sum(1)
-        part *= factors[there]
-        inside[rows] = part.sum(1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            part /= inside[rows, None]
-        part[~np.isfinite(part)] = 0.0
-        if filled is not None:
-            filled[rows] = _fill(part, there, np.asarray(reference, np.float64))
-        part *= 1e6
-        part += 1.0
-        np.log2(part, out=part)
-        if all_there:
-            values[rows] = part
-        else:
-            values[rows, there] = part
-        return min(start + _CHUNK, len(matrix))
+        stop = min(start + _CHUNK, len(matrix))
+        for first in range(start, stop, _IN_CACHE):
+            rows = slice(first, min(first + _IN_CACHE, stop))
+            # Rows lie one after the other in memory, so that a row's sum is the same whatever rows stand beside it.
+            part = np.ascontiguousarray(matrix.linear(rows, places[there]))
+            share[rows] = part.sum(1)
+            if uncorrected:
+                part *= factors[there]
+            inside[rows] = part.sum(1)
+            part *= (1e6 / np.where(inside[rows] > 0, inside[rows], np.inf))[:, None]
+            if filled is not None:
+                filled[rows] = _fill(part / 1e6, there, np.asarray(reference, np.float64))
+            part += 1.0
+            np.log2(part, out=part)
+            if all_there:
+                values[rows] = part
+            else:
+                values[rows, there] = part
+        return stop
 
     for done in in_threads(make, range(0, len(matrix), _CHUNK)):
         yield Progress(done, len(matrix), "Preparing samples")

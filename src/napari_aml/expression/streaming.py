@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 
 from napari_aml.expression.delimited import Growing, Rows, Task, from_leads, parse, tasks
 from napari_aml.expression.digits import whole_numbers
-from napari_aml.expression.errors import WholeTableNeeded
+from napari_aml.expression.errors import ExpressionReadError, WholeTableNeeded
 from napari_aml.expression.layout import Layout
 from napari_aml.expression.matrix import Part
 from napari_aml.expression.opening import TextFile
 from napari_aml.expression.summary import Summary
-from napari_aml.expression.threads import threads
+from napari_aml.expression.threads import executor, threads
 from napari_aml.expression.units import LARGEST_LOG
 from napari_aml.expression.wanted import KEPT, LEFT_OUT, Wanted
 from napari_aml.progress import Progress, Steps
@@ -34,7 +34,7 @@ class _Piece:
         self.lengths: list[np.ndarray] = []
         self.symbols: list[str] = []
         self.summary = Summary(columns)
-        self.left_out = 0
+        self.left_out = self.counted = 0  # lines that stand for no gene; all lines, blank ones with them
 
     def add(self, rows: Rows, wanted: Wanted, whole: bool) -> None:
         """Add lines; their values may be overwritten afterwards."""
@@ -94,18 +94,23 @@ def read_wanted_steps(
     symbols: list[str] = []
     lines: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
-    left_out, busy = 0, threads()
-    pool = ThreadPoolExecutor(busy, "table")
-    waiting: deque[tuple[Future[_Piece], int]] = deque()
+    left_out, counted, busy = 0, layout.skip, threads()
+    pool = executor(busy)
+    waiting: deque[tuple[Future[_Piece], Task]] = deque()
 
     def take() -> Progress:
-        nonlocal left_out
-        future, place = waiting.popleft()
-        piece = future.result()
+        nonlocal left_out, counted
+        future, task = waiting.popleft()
+        try:
+            piece = future.result()
+        except ExpressionReadError:  # once more, so that the line is named by its number
+            task.first = counted + 1
+            piece = _read(text.path, layout, task, wanted)
+        counted += piece.counted
         for numbers, values in zip(piece.lines, piece.values, strict=True):
             lines.append(numbers + len(names))
             if not into.has_room(len(values)):
-                into.grow(len(values), place)
+                into.grow(len(values), task.place)
             room = into.reserve(len(values))
             into.keep(values, room.start)
         names.extend(piece.names)
@@ -115,11 +120,11 @@ def read_wanted_steps(
         summary.join(piece.summary)
         if summary.lines and not summary.whole and summary.most.max() <= LARGEST_LOG:
             raise WholeTableNeeded
-        return Progress(place, text.size, f"Reading {text.path.name}")
+        return Progress(task.place, text.size, f"Reading {text.path.name}")
 
     try:
-        for task in tasks(text, layout):
-            waiting.append((pool.submit(_read, text.path, layout, task, wanted), task.place))
+        for task in tasks(text, layout, count=False):
+            waiting.append((pool.submit(_read, text.path, layout, task, wanted), task))
             if len(waiting) > busy:
                 yield take()
         while waiting:
@@ -137,21 +142,22 @@ def _read(path: Path, layout: Layout, task: Task, wanted: Wanted) -> _Piece:
     piece = _Piece(width)
     if layout.trailing:
         for block in task.blocks:
-            values = _room(block.count(b"\n"), width)
-            leads = whole_numbers(block, ord(layout.delimiter), columns, columns - width, values)
+            leads = whole_numbers(block, ord(layout.delimiter), columns, columns - width, lambda n: _room(n, width))
             if leads is None:
                 break
-            piece.add(from_leads(layout, leads, values[: len(leads)]), wanted, True)
+            piece.add(from_leads(layout, leads, _room(len(leads), width)), wanted, True)
+            piece.counted += len(leads)
         else:
             return piece
     piece = _Piece(width)
-    rows = parse(path, layout, task, np.empty((task.lines, width), np.float32))
+    piece.counted = sum(block.count(b"\n") for block in task.blocks)
+    rows = parse(path, layout, task, np.empty((piece.counted, width), np.float32))
     piece.add(rows, wanted, rows.whole)
     return piece
 
 
 def _room(lines: int, width: int) -> np.ndarray:
-    """Return memory for a block's values, kept for the thread's next block."""
+    """Return memory for a block's values, kept for the thread's next block: the same until more is asked for."""
     held = getattr(_memory, "values", None)
     if held is None or held.size < lines * width:
         held = _memory.values = np.empty(lines * width * 5 // 4, np.float32)

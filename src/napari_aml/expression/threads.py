@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Part = TypeVar("Part")
@@ -18,6 +18,23 @@ def threads() -> int:
     """How many threads to use on this machine."""
     free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(_MOST, free))
+
+
+class _AtOnce(Executor):
+    """Does everything when it is handed over: with one core, other threads would only take turns with this one."""
+
+    def submit(self, work: Callable[..., Made], /, *arguments: object, **named: object) -> Future[Made]:
+        future: Future[Made] = Future()
+        try:
+            future.set_result(work(*arguments, **named))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def executor(count: int) -> Executor:
+    """Return what does work in so many threads."""
+    return ThreadPoolExecutor(count, "expression") if count > 1 else _AtOnce()
 
 
 def in_threads(work: Callable[[Part], Made], parts: Iterable[Part]) -> Iterator[Made]:

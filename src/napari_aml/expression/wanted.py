@@ -8,6 +8,7 @@ whether every line of every wanted gene was kept. Where it was not, the table is
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -34,10 +35,9 @@ class Wanted:
         genes = list(genes)
         self._drop, self._heads = drop, {beginning[:2] for beginning in drop}
         self._stated = frozenset(genes)
-        self._genes = self._stated | frozenset(current_names(genes))
-        known = gene_book().ensembl
-        self._ensembl = {name for name, gene in known.items() if gene in self._genes or is_quality_gene(gene)}
-        self._ensembl |= {name[:_ENSEMBL] for name in self._genes if name.startswith("ENSG")}
+        self._genes = self._stated | frozenset(current_names(genes)) | _quality_genes()
+        book = gene_book()
+        self._ensembl = {ensembl for gene in self._genes for ensembl in book.symbols.get(gene, (gene,))}
 
     def fates(self, names: Sequence[str]) -> np.ndarray:
         """Say what becomes of lines by their names: uint8 (lines,) of `LEFT_OUT`, `SUMMED`, `KEPT`."""
@@ -62,9 +62,15 @@ class Wanted:
         """
         # A model's gene may be found by the name that stands in the file: then all lines of that gene are wanted.
         by_name = {gene for name, gene in zip(names, genes, strict=True) if name in self._stated}
-        return np.array(
-            [i for i, gene in enumerate(genes) if gene and (self._is_wanted(gene) or gene in by_name)], int
-        )
+        strange = set(genes).difference(gene_book().symbols)
+        wanted = (self._genes | by_name | {gene for gene in strange if self._is_wanted(gene)}) - {""}
+        return np.array([i for i, gene in enumerate(genes) if gene in wanted], int)
 
     def _is_wanted(self, gene: str) -> bool:
         return gene in self._genes or is_quality_gene(gene)
+
+
+@cache
+def _quality_genes() -> frozenset[str]:
+    """All known genes by which quality is judged."""
+    return frozenset(filter(is_quality_gene, gene_book().symbols))
