@@ -90,7 +90,8 @@ def _guessed(slide: Slide) -> Slide:
 
     um = guess_pixel_size(slide)
     if um is None:
-        raise PixelSizeUnknownError(slide.name, "the file does not say it, and no red cells could be measured.")
+        why = "the file does not say it, and no red cells could be measured."
+        raise PixelSizeUnknownError(slide.name, f"{why} {slide.smear.warning if slide.smear else ''}".strip())
     detail = f"no red cells could be measured; the nuclei were taken as {NUCLEUS_UM} µm wide"
     known = slide.with_pixel_size(PixelSize(um, "nuclei", detail))
     known.notes = (
@@ -170,7 +171,7 @@ def segment_slide_steps(
 
     started, clock, bar = now_utc(), time.perf_counter(), _Bar()
     yield Progress(0, _SCALE, "Opening the picture")
-    slide = resolve_pixel_size(open_slide(source, pixel_size_um))
+    slide = resolve_pixel_size(open_slide(source, pixel_size_um).with_smear_check())
     backend = get_segmenter(segmenter)
     bar.start = _OPENING
     yield Progress(round(_SCALE * bar.start), _SCALE, f"{slide.name}: {slide.pixel_size}", slide)
@@ -230,6 +231,7 @@ def _provenance(slide: Slide, segmenter: str, settings: dict[str, Any], started:
         "segmenter": segmenter,
         "settings": settings,
         "versions": versions(),
+        "smear_check": None if slide.smear is None else slide.smear.facts(),
         "warnings": list(slide.notes),
     }
 

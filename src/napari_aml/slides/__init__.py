@@ -12,17 +12,20 @@ from napari_aml.slides.slide import Level, Slide
 if TYPE_CHECKING:
     from napari_aml.slides.array import ArraySlide
     from napari_aml.slides.redcells import RedCellMeasurement, measure_pixel_size
+    from napari_aml.slides.smear import SmearCheck, check_smear
     from napari_aml.slides.synthetic import SyntheticSlide
 
 __all__ = [
-    "SUFFIXES", "ArraySlide", "Level", "PixelSize", "RedCellMeasurement", "Slide", "SyntheticSlide",
-    "measure_pixel_size", "open_slide",
+    "SUFFIXES", "ArraySlide", "Level", "PixelSize", "RedCellMeasurement", "Slide", "SmearCheck", "SyntheticSlide",
+    "check_smear", "measure_pixel_size", "open_slide",
 ]  # fmt: skip
 
 _LAZY = {
     "ArraySlide": "array",
     "measure_pixel_size": "redcells",
     "RedCellMeasurement": "redcells",
+    "SmearCheck": "smear",
+    "check_smear": "smear",
     "SyntheticSlide": "synthetic",
 }
 

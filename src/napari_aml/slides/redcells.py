@@ -134,7 +134,7 @@ def _resized(rgb: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=how)
 
 
-def _density(rgb: np.ndarray) -> np.ndarray:
+def background_density(rgb: np.ndarray) -> np.ndarray:
     """Return the optical density against the local background, float32 (h, w, 3)."""
     h, w = rgb.shape[:2]
     x = rgb.astype(np.float32) + 4
@@ -149,7 +149,8 @@ def _density(rgb: np.ndarray) -> np.ndarray:
             total = colours.sum(1)
             low, high = np.percentile(total, [75, 97])
             light[i, j] = np.median(colours[(total >= low) & (total <= high)], axis=0)
-    return np.log(cv2.resize(light, (w, h), interpolation=cv2.INTER_CUBIC).reshape(h, w, 3) / x)
+    smooth = cv2.resize(light, (w, h), interpolation=cv2.INTER_CUBIC).reshape(h, w, 3)
+    return np.log(np.maximum(smooth, 1) / x)  # the cubic curve may overshoot beside black parts
 
 
 class View:
@@ -158,7 +159,7 @@ class View:
     def __init__(self, rgb: np.ndarray) -> None:
         self.h, self.w = rgb.shape[:2]
         self.side = max(self.h, self.w)
-        density = cv2.GaussianBlur(_density(rgb), (0, 0), max(1.0, self.side / 700))
+        density = cv2.GaussianBlur(background_density(rgb), (0, 0), max(1.0, self.side / 700))
         self.depth = np.sqrt((density**2).sum(2))
         self.stain = density[..., 0] + density[..., 1] - density[..., 2]
         gx, gy = (cv2.Sobel(self.depth, cv2.CV_32F, *d, scale=0.25) for d in ((1, 0), (0, 1)))

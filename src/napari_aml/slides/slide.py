@@ -14,6 +14,8 @@ from napari_aml.slides.pixel_size import UNKNOWN, PixelSize
 if TYPE_CHECKING:
     import numpy as np
 
+    from napari_aml.slides.smear import SmearCheck
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -39,6 +41,8 @@ class Slide(ABC):
         Resolution levels, finest first.
     notes
         What a person should know about how the picture was read (conversions, ignored metadata).
+    smear
+        Whether it looks like a smear, as `slides.smear.check_smear` judged it; None while nobody asked.
     reduced
         How many times smaller than in the file level 0 is: 1 but for pictures opened for their crops alone.
     """
@@ -48,6 +52,7 @@ class Slide(ABC):
     pixel_size: PixelSize = UNKNOWN
     levels: tuple[Level, ...]
     notes: tuple[str, ...] = ()
+    smear: SmearCheck | None = None
     reduced: int = 1
 
     @abstractmethod
@@ -122,6 +127,16 @@ class Slide(ABC):
         """Return the same slide with another pixel size."""
         other = copy.copy(self)
         other.pixel_size = pixel_size
+        return other
+
+    def with_smear_check(self) -> Self:
+        """Return the same slide, looked at: does it look like a smear? Where it does not, a note says why."""
+        from napari_aml.slides.smear import check_smear
+
+        other = copy.copy(self)
+        other.smear = check_smear(self)
+        if other.smear.warning and other.smear.warning not in self.notes:
+            other.notes = (other.smear.warning, *self.notes)
         return other
 
     def __deepcopy__(self, memo: object) -> Self:

@@ -27,6 +27,7 @@ from napari_aml.viewer.found_anew import FoundAnew
 from napari_aml.viewer.names import MOST_NAMES
 from napari_aml.viewer.picture_layers import measuring_steps, slide_from_layer
 from napari_aml.viewer.sessions import expression_part
+from napari_aml.viewer.words import found_cells
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -349,9 +350,8 @@ class ReviewController(QObject):
         self._take(analysis)
         self.state.pending = frozenset(pending)
         self.follow_up.wake()
-        n = len(analysis.cells)
-        self.told.emit(f"{n} cell{'' if n == 1 else 's'} found." if n else "No cells found in this picture.")
-        if n:
+        self.told.emit(found_cells(analysis))
+        if len(analysis.cells):
             self.finished.emit()
 
     def _take(self, analysis: Analysis | None) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from napari_aml.analysis import Analysis
     from napari_aml.review import Count, CountingSettings
     from napari_aml.slides import PixelSize
     from napari_aml.ui.state import ReviewState
@@ -77,8 +78,10 @@ def count_in_full(state: ReviewState, settings: CountingSettings) -> Callable[[]
 def pixel_size(state: ReviewState, given: float | None, of_picture: PixelSize | None) -> str:
     """Say which pixel size holds: that of the results, one that was given, or what the picture says."""
     if state.analysis is not None:
-        size = state.analysis.slide.pixel_size
-        return f"The results rest on {size}." + (f" {size.detail.capitalize()}." if size.detail else "")
+        slide = state.analysis.slide
+        size, doubts = slide.pixel_size, slide.smear.warning if slide.smear else ""
+        said = f"The results rest on {size}." + (f" {size.detail.capitalize()}." if size.detail else "")
+        return f"⚠ {doubts} {said}" if doubts else said
     if given:
         return "As given here."
     if of_picture is None:
@@ -86,6 +89,13 @@ def pixel_size(state: ReviewState, given: float | None, of_picture: PixelSize | 
     if of_picture.um is None:
         return "The picture does not say it: it will be measured from the red cells."
     return str(of_picture)
+
+
+def found_cells(analysis: Analysis) -> str:
+    """Say how many cells were found, and whether the picture looks like a smear at all."""
+    n, smear = len(analysis.cells), analysis.slide.smear
+    said = f"{n} cell{'' if n == 1 else 's'} found." if n else "No cells found in this picture."
+    return f"{said} ⚠ {smear.warning}" if smear is not None and smear.warning else said
 
 
 def measured(found: Any) -> str:
