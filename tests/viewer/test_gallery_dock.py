@@ -104,7 +104,7 @@ def test_gallery_picture_inspector_and_map_share_one_selection(viewer, docks, qt
     qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.rect_of(row).center())
     uid = gallery.panel.model.uid(row)
     assert state.selected == uid == review.inspector.value().uid
-    assert len(chart.panel.plot._current.data) == 1
+    assert chart.panel.plot.marked()[1] == 1
     before = np.array(viewer.camera.center[-2:])
     qtbot.mouseDClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.rect_of(row).center())
     cell = state.analysis.cells.table.set_index("uid").loc[uid]
@@ -112,7 +112,7 @@ def test_gallery_picture_inspector_and_map_share_one_selection(viewer, docks, qt
     there = np.array(viewer.layers["cells"].data_to_world((cell.y, cell.x)))
     assert np.abs(centre - there).max() < 1 < np.abs(centre - before).max()
     chart.panel._on_lasso(np.array([[-99, -99], [99, -99], [99, 99], [-99, 99]]), False)
-    assert len(state.selection) == 6 == len(chart.panel.plot._chosen.data)
+    assert len(state.selection) == 6 == chart.panel.plot.marked()[0]
     chart.panel.show_alike(uid)
     assert gallery.panel.model.uid(0) == uid and state.only is not None
 

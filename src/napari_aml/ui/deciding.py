@@ -7,17 +7,19 @@ redo append rows, too: nothing that was said is ever rubbed out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QUndoCommand, QUndoStack
 
 from napari_aml.errors import AmlError, InputError
+from napari_aml.provenance import now_utc
 from napari_aml.review.decisions import CLASS, NOTE, REGION, TAG, Decision
 from napari_aml.review.reader_view import OFF, ON
 from napari_aml.review.regions import Region
 from napari_aml.taxonomy import BY_CODE
+from napari_aml.ui.recording import Recording, Writing
 from napari_aml.ui.state import UNCLASSIFIED, ReviewState
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 #: A cell whose uid ends so is being found anew: its uid is not settled, and nothing can be said of it yet.
 PROVISIONAL = "~"
+#: More rows than this are recorded in a thread; the screen follows when they are on the disk.
+AT_ONCE = 1000
+
+#: What is said: uid, slide_id, kind, name, the value before and the new one.
+Change = tuple[str, str, str, str, str | None, str | None]
 
 
 class Decider(QObject):
@@ -43,21 +50,26 @@ class Decider(QObject):
         Emitted with the error when something could not be recorded; state and screen then stay as they were.
     said
         Emitted with the rows (list of `Decision`) that were recorded.
+    waiting
+        Emitted with the number of rows that are being recorded in a thread; 0 when they are safe and shown.
     """
 
     failed = Signal(object)
     said = Signal(object)
+    waiting = Signal(int)
 
     def __init__(self, state: ReviewState, undo_stack: QUndoStack, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.state, self.undo_stack = state, undo_stack
         self._where = _Where(state)
+        self._recording = Recording(self)
         # What another reader said is not this one's to undo.
         state.events.reader.connect(self._forget)
         state.events.store.connect(self._forget)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Record what is on its way, and stop listening."""
+        self.settle()
         self.state.events.reader.disconnect(self._forget)
         self.state.events.store.disconnect(self._forget)
 
@@ -67,7 +79,11 @@ class Decider(QObject):
     # ---- what can be said ----------------------------------------------------------------------------------
 
     def decide(self, uids: Iterable[str], code: str) -> list[Decision]:
-        """Say the class of cells; returns the new rows of the record (none where nothing changed or it failed)."""
+        """Say the class of cells; returns the new rows of the record.
+
+        None where nothing changed or it failed, and none yet of more than `AT_ONCE` cells: `said` tells of these when
+        they are on the disk.
+        """
         uids = list(uids)
         known = BY_CODE.keys() | self._model_codes()
         if code not in known:
@@ -113,40 +129,114 @@ class Decider(QObject):
 
     # ---- how -----------------------------------------------------------------------------------------------
 
+    def settle(self) -> None:
+        """Wait until everything that was said is on the disk, and show it."""
+        self._recording.settle()
+
+    @property
+    def writing(self) -> Writing:
+        """What is being written; to be waited for before the record is closed."""
+        return self._recording.writing
+
+    @property
+    def recording(self) -> bool:
+        """Whether rows are on their way to the disk."""
+        return self._recording.busy
+
     def _say(self, said: Sequence[tuple[str, str, str, str | None]], text: str) -> list[Decision]:
         """Record (uid, kind, name, value) rows where they change something, and remember how to go back."""
+        self.settle()
         if any(uid.endswith(PROVISIONAL) for uid, *_ in said):
             return self._refuse(InputError("These cells are being found anew.", "Decide when the analysis is done."))
-        changes = []
-        for uid, kind, name, value in said:
-            slide_id = self._slide_of(uid)
-            previous = self.state.view.value(uid, kind, name, slide_id)
+        changes, state = [], self.state
+        here = "" if state.analysis is None else state.analysis.cells.slide_id
+        for (uid, kind, name, value), row in zip(said, state.places([s[0] for s in said]).tolist(), strict=True):
+            slide_id = here if row >= 0 else self._slide_of(uid)
+            previous = state.view.value(uid, kind, name, slide_id)
             if (previous or (OFF if kind == TAG else None)) != value:
                 changes.append((uid, slide_id, kind, name, previous, value))
         if not changes:
             return []
-        try:
-            rows = self._record([self._row(*change) for change in changes])
-        except AmlError as error:
-            return self._refuse(error)
-        self.undo_stack.push(DecideCommand(self, changes, text))
+        step = DecideCommand(self, changes, text)
+        if len(changes) > AT_ONCE:
+            self.undo_stack.push(step)  # which says it
+            return []
+        rows = self._record(changes)
+        if rows:
+            step.said = True
+            self.undo_stack.push(step)
         return rows
 
-    def _row(
-        self, uid: str, slide_id: str, kind: str, name: str, previous: str | None, value: str | None
-    ) -> Decision:
-        shown = self._shown(uid) if kind == CLASS else {}
-        return Decision(uid, slide_id, value, self.state.reader, kind, name, previous, shown)
+    def _record(
+        self, changes: Sequence[Change], then: Callable[[bool], object] = lambda recorded: None
+    ) -> list[Decision]:
+        """Record rows, then let the state take them, in this order; very many are recorded in a thread meanwhile.
 
-    def _record(self, rows: list[Decision]) -> list[Decision]:
-        """Record rows, then let the state take them: in this order."""
-        recorded = self.state.store.record(rows)
-        self.state.take(recorded)
-        self.said.emit(recorded)
-        return recorded
+        Returns the rows where they are safe by now; `then` is told whether they were recorded.
+        """
+        make = self._rows(changes)
+        store = self.state.store
+        taken: list[Decision] = []
 
-    def _shown(self, uid: str) -> dict[str, Any]:
-        """Say what the reader saw of a cell when deciding."""
+        def take(rows: list[Decision] | None, error: Exception | None) -> None:
+            if error is None:
+                taken.extend(rows or ())
+                if store is self.state.store:  # else another record counts by now; the rows are safe in theirs
+                    self.state.take(taken)
+                    self.said.emit(taken)
+                then(True)
+            else:
+                then(False)
+                self._refuse(error)
+            self.waiting.emit(0)
+
+        if len(changes) > AT_ONCE:
+            self.waiting.emit(len(changes))
+            self._recording.start(lambda: store.record(make()), take)
+            return []
+        try:
+            rows = store.record(make())
+        except AmlError as error:
+            take(None, error)
+        else:
+            take(rows, None)
+        return taken
+
+    def _rows(self, changes: Sequence[Change]) -> Callable[[], list[Decision]]:
+        """Take down what was on show and when; return what makes the rows, in any thread."""
+        asked = [change[0] for change in changes if change[2] == CLASS]
+        seen = iter(self._shown(asked)) if asked else iter(())
+        shown = [next(seen) if change[2] == CLASS else {} for change in changes]
+        reader, when = self.state.reader, now_utc()
+
+        def make() -> list[Decision]:
+            return [
+                Decision(uid, slide_id, value, reader, kind, name, previous, told, when)
+                for (uid, slide_id, kind, name, previous, value), told in zip(changes, shown, strict=True)
+            ]
+
+        return make
+
+    def _shown(self, uids: Sequence[str]) -> list[dict[str, Any]]:
+        """Say what the reader saw of cells when deciding."""
+        state, rows = self.state, self.state.places(uids)
+        said = None if state.analysis is None else state.analysis.predictions
+        if said is None or (rows < 0).any() or state.pending or state.blinded:
+            return [self._shown_one(uid) for uid in uids]
+        chances = said.probabilities[rows]
+        best = chances.argmax(1)
+        sure = chances[range(len(rows)), best].tolist()
+        heatmap = state.analysis.heatmaps.method if state.analysis.heatmaps is not None else None
+        codes = [str(code) for code in said.codes]
+        return [
+            {
+                "blinded": False, "bundle_id": said.bundle_id, "code": codes[i], "probability": round(p, 4),
+                "heatmap": heatmap,
+            }
+            for i, p in zip(best.tolist(), sure, strict=True)
+        ]  # fmt: skip
+
+    def _shown_one(self, uid: str) -> dict[str, Any]:
         visible = self.state.shows_model(uid)
         found = self._where.get(uid) if visible else None
         said = None if found is None else found[0].predictions
@@ -181,51 +271,60 @@ class Decider(QObject):
         analysis = self.state.analysis
         return set() if analysis is None or analysis.predictions is None else set(analysis.predictions.codes)
 
-    def _refuse(self, error: AmlError) -> list[Decision]:
+    def _refuse(self, error: Exception) -> list[Decision]:
         self.failed.emit(error)
         return []
 
 
 class DecideCommand(QUndoCommand):
-    """Words that were recorded before it was pushed; undo and redo record further rows.
+    """Words of a reader; doing, undoing and doing again record rows.
 
-    Where one cannot be recorded, nothing changes, and going the other way is then an empty step.
+    Where they cannot be recorded, nothing changes, and going the other way is then an empty step.
+
+    Attributes
+    ----------
+    said
+        Whether it was said before it is pushed on the stack (few words are, at once).
     """
 
-    def __init__(
-        self, decider: Decider, changes: list[tuple[str, str, str, str, str | None, str | None]], text: str
-    ) -> None:
+    def __init__(self, decider: Decider, changes: list[Change], text: str) -> None:
         super().__init__(text)
         self._decider, self._changes = decider, changes
-        self._in_force = True
+        self.said = False
+        # Apart from the command, which the stack may have dropped when the rows are safe.
+        self._now = {"in force": False, "again": False}
 
     def redo(self) -> None:
-        """Say it (again); the first time, when it is pushed, it has been said already."""
-        if not self._in_force:
-            self._in_force = self._say(forward=True)
+        """Say it (again)."""
+        self._decider.settle()
+        if self.said:
+            self.said, self._now["in force"] = False, True
+        elif not self._now["in force"]:
+            self._say(forward=True)
+        self._now["again"] = True
 
     def undo(self) -> None:
         """Go back to what was said before."""
-        if self._in_force:
-            self._in_force = not self._say(forward=False)
+        self._decider.settle()
+        if self._now["in force"]:
+            self._say(forward=False)
 
-    def _say(self, *, forward: bool) -> bool:
-        rows = []
-        for uid, slide_id, kind, name, previous, value in self._changes:
-            now, then = (previous, value) if forward else (value, previous)
-            if kind == TAG:
-                then = then or OFF
-            rows.append(self._decider._row(uid, slide_id, kind, name, now, then))
-        try:
-            self._decider._record(rows)
-        except AmlError as error:
-            self._decider._refuse(error)
-            return False
-        state = self._decider.state
-        uids = [change[0] for change in self._changes if state.row(change[0]) is not None]
-        if uids:
-            state.select(uids)
-        return True
+    def _say(self, *, forward: bool) -> None:
+        decider, changes, now = self._decider, self._changes, self._now
+        choose = now["again"]
+        if not forward:
+            changes = [(uid, *about, value, OFF if about[1] == TAG and before is None else before)
+                       for uid, *about, before, value in changes]  # fmt: skip
+
+        def then(recorded: bool) -> None:
+            if not recorded:
+                return
+            now["in force"] = forward
+            uids = [change[0] for change in changes]
+            if choose and (decider.state.places(uids) >= 0).any():
+                decider.state.select(uid for uid in uids if decider.state.row(uid) is not None)
+
+        decider._record(changes, then)
 
 
 class _Where:

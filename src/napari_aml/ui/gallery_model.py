@@ -9,7 +9,8 @@ import numpy as np
 from qtpy.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelIndex, Qt, QTimer, Signal
 
 from napari_aml.taxonomy import cell_class
-from napari_aml.ui.gallery_query import GalleryCells, GalleryQuery, Group, order
+from napari_aml.ui.gallery_cells import GalleryCells
+from napari_aml.ui.gallery_query import GalleryQuery, Group, order
 from napari_aml.ui.listening import Listening
 from napari_aml.ui.state import UNCLASSIFIED, ReviewState, RowsChanged
 
@@ -177,7 +178,7 @@ class GalleryModel(QAbstractListModel):
         return others if current is None else [current, *others]
 
     def _on_analysis(self, *_: Any) -> None:
-        self.rearrange(GalleryCells(self.state, self.analyses()))
+        self.rearrange(GalleryCells.shared(self.state, self.analyses()))
         self.counted.emit()
 
     def _on_queue(self, *_: Any) -> None:
@@ -190,14 +191,10 @@ class GalleryModel(QAbstractListModel):
             return
         if self.state.analysis is not None:
             self.cells.replace_analysis(self.state.analysis)
-        if len(what.uids) > 5000:
-            self.cells.refresh()
-            rows = np.arange(len(self.order))
-        else:
-            rows = self._row_of[self.cells.update(what.uids)]
-        rows = np.sort(rows[rows >= 0])
+        rows = self._row_of[self.cells.follow(what)]
+        rows = rows[rows >= 0]
         if len(rows):
-            self.dataChanged.emit(self.index(int(rows[0])), self.index(int(rows[-1])))
+            self.dataChanged.emit(self.index(int(rows.min())), self.index(int(rows.max())))
         if what.uids:
             self._soon.start()
             self.counted.emit()

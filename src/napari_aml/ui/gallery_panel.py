@@ -79,6 +79,7 @@ class GalleryPanel(QWidget):
         self.advance.setToolTip("After a decision on one cell go on to the next.")
         self.help_button = QPushButton("Keys (F1)")
         self._sheet: KeySheet | None = None
+        self._waiting = 0
         self._soon = QTimer(self, singleShot=True, interval=_COUNT_MS)
         self._soon.timeout.connect(self._count)
         self._build()
@@ -112,6 +113,7 @@ class GalleryPanel(QWidget):
         self.filters.more.menu().aboutToShow.connect(self._list_choices)
         self.classes.filtered.connect(self.filters.setCodes)
         self.classes.dropped.connect(lambda uids, code: self.decider.decide(uids, code))
+        self.decider.waiting.connect(self._on_waiting)
         self.model.counted.connect(self._soon.start)
         self.model.reordered.connect(self._soon.start)
         self.help_button.clicked.connect(self.show_keys)
@@ -200,6 +202,10 @@ class GalleryPanel(QWidget):
     def _on_selection(self, *_: object) -> None:
         self._say()
 
+    def _on_waiting(self, rows: int) -> None:
+        self._waiting = rows
+        self._say()
+
     def _on_blinded(self, on: bool) -> None:
         self.blinded.setChecked(on)
 
@@ -227,4 +233,6 @@ class GalleryPanel(QWidget):
         decided = int(self.model.cells.decided.sum())
         if decided:
             words.append(f"{decided} decided by {self.state.reader}")
+        if self._waiting:
+            words.append(f"recording {self._waiting} words …")
         self.status.setText("   ·   ".join(words))

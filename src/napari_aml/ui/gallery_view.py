@@ -43,7 +43,11 @@ class GalleryView(QAbstractScrollArea):
     opened = Signal(str)
 
     def __init__(
-        self, model: GalleryModel, thumbnails: Thumbnails, painter: CellPainter, listening: Listening,
+        self,
+        model: GalleryModel,
+        thumbnails: Thumbnails,
+        painter: CellPainter,
+        listening: Listening,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -72,6 +76,7 @@ class GalleryView(QAbstractScrollArea):
         thumbnails.ready.connect(lambda uids: self._repaint_rows(self.model.rows_of(uids)))
         listening.connect(self.state.events.selection, self._on_selection)
         listening.connect(self.state.events.selected, self._on_selected)
+        listening.connect(self.state.events.waiting, lambda _: self.viewport().update())
         self._lay_out()
 
     # ---- size and places -----------------------------------------------------------------------------------
@@ -180,7 +185,7 @@ class GalleryView(QAbstractScrollArea):
         if not len(self.model.order):
             painter.setPen(self.palette().placeholderText().color())
             said = "No cell fits the filters." if len(self.model.cells) else "No cells yet: analyse a smear first."
-            painter.drawText(self.viewport().rect(), Qt.AlignmentFlag.AlignCenter, said)
+            painter.drawText(self.viewport().rect(), Qt.AlignmentFlag.AlignCenter, self.state.waiting or said)
         if self._band is not None:
             painter.setPen(self.palette().highlight().color())
             painter.drawRect(self._band.adjusted(0, 0, -1, -1))

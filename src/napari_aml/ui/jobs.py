@@ -32,6 +32,12 @@ class _Outcome:
     error: Exception | None = None
 
 
+def _discard(outcome: object) -> None:
+    """Let what was made let go of what it holds, where nobody takes it."""
+    if isinstance(outcome, _Outcome) and hasattr(outcome.result, "discard"):
+        outcome.result.discard()
+
+
 def _body(make_steps: Callable[[], Steps[Any]]) -> Generator[Progress, None, _Outcome]:
     try:
         return _Outcome((yield from make_steps()))
@@ -42,7 +48,10 @@ def _body(make_steps: Callable[[], Steps[Any]]) -> Generator[Progress, None, _Ou
 class _Worker(GeneratorWorker):
     def work(self) -> Any:
         try:
-            return super().work()
+            outcome = super().work()
+            if self.abort_requested:  # nobody takes it any more
+                _discard(outcome)
+            return outcome
         finally:
             self._gen.close()  # here, in its own thread: files and memory are released at once
 
@@ -95,6 +104,7 @@ class Job(QObject):
 
     def _on_returned(self, outcome: _Outcome) -> None:
         if self._cancelled or self._ended:
+            _discard(outcome)
             return
         self._ended = True
         if outcome.error is not None:

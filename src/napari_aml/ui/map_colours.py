@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_aml.taxonomy import CLASSES, cell_class
-from napari_aml.ui.gallery_query import GalleryCells
+from napari_aml.ui.gallery_cells import GalleryCells
 
 CLASS, DECISION, CONFIDENCE, SLIDE = "class", "decision", "confidence", "slide"
 COLOURINGS = (CLASS, DECISION, CONFIDENCE, SLIDE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 
 from napari_aml.errors import AmlError
 from napari_aml.progress import Progress
-from napari_aml.ui.gallery_query import GalleryCells
+from napari_aml.ui.gallery_cells import GalleryCells
 from napari_aml.ui.jobs import JobBar, in_words
 from napari_aml.ui.listening import Listening
 from napari_aml.ui.map_colours import COLOURINGS, colour_groups
@@ -26,7 +27,8 @@ PCA, UMAP = "PCA", "UMAP"
 ALIKE = 24
 #: Up to so many cells the PCA takes a blink and is not worth a thread.
 AT_ONCE = 5000
-_SETTLE_MS = 250
+_SETTLE_MS, _LATER_MS = 250, 400
+_HELP = "Draw around points to choose cells. Right button: move; wheel: zoom."
 
 
 class MapPanel(QWidget):
@@ -66,12 +68,14 @@ class MapPanel(QWidget):
         self.alike.setToolTip("Show in the gallery the cells whose embedding is most like the chosen one's (f).")
         self.others = QPushButton("… of another class")
         self.others.setToolTip("The most alike cells that have another class: where the two are easily confused.")
-        self.message = QLabel("Draw around points to choose cells. Right button: move; wheel: zoom.")
+        self.message = QLabel(_HELP)
         self.message.setWordWrap(True)
         self.jobs = JobBar()
         self._again = False
         self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._soon.timeout.connect(self._recolour)
+        self._later = QTimer(self, singleShot=True, interval=_LATER_MS)
+        self._later.timeout.connect(self._read)
         self._build()
         self._connect()
         self._on_analysis()
@@ -107,12 +111,14 @@ class MapPanel(QWidget):
         self.listening.connect(state.events.analysis, self._on_analysis)
         self.listening.connect(state.events.others, self._on_analysis)
         self.listening.connect(state.rows_changed, self._on_rows)
+        self.listening.connect(state.events.waiting, self._on_waiting)
         self.listening.connect(state.events.selection, self._on_selection)
         self.listening.connect(state.events.selected, lambda _: self._on_selection(state.selection))
 
     def close_panel(self) -> None:
         """Stop jobs and stop listening."""
         self._soon.stop()
+        self._later.stop()
         self._again = False
         self.jobs.cancel()
         self.listening.release()
@@ -121,10 +127,18 @@ class MapPanel(QWidget):
 
     def embedding(self) -> np.ndarray:
         """Return the embeddings of all cells on the map: float32 (n, d)."""
-        parts = [a.predictions.embedding for a in self.cells.analyses]
-        return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+        return _joined([a.predictions.embedding for a in self.cells.analyses])
 
     def _on_analysis(self, *_: Any) -> None:
+        if self.state.n_cells > AT_ONCE:  # picture and gallery first
+            self._later.start()
+            self._on_waiting("The map follows …")
+        else:
+            self._later.stop()
+            self._read()
+
+    def _read(self) -> None:
+        """Read which cells are to be shown, and lay them out where they are others than before."""
         state = self.state
         current = state.analysis
         said = None if current is None else current.predictions
@@ -140,7 +154,7 @@ class MapPanel(QWidget):
                 and a.cells.slide_id != current.cells.slide_id
             ]  # fmt: skip
             analyses = [current, *same]
-        self.cells = GalleryCells(state, analyses)
+        self.cells = GalleryCells.shared(state, analyses)
         sources = [a.predictions.embedding for a in analyses]
         if len(sources) != len(self._sources) or any(a is not b for a, b in zip(sources, self._sources, strict=True)):
             self._sources = sources
@@ -159,12 +173,13 @@ class MapPanel(QWidget):
         if not len(self.cells):
             self.plot.setPoints(self.layout_of, [])
             return
-        x, sources, wants_umap = self.embedding(), self._sources, self.method.currentText() == UMAP
+        parts, sources = [a.predictions.embedding for a in self.cells.analyses], self._sources
+        n, wants_umap = len(self.cells), self.method.currentText() == UMAP
         from napari_aml.review.embedding import principal_components, umap_steps
 
-        if len(x) <= AT_ONCE:
+        if n <= AT_ONCE:
             try:
-                self._take(principal_components(x))
+                self._take(principal_components(_joined(parts)))
             except AmlError as error:
                 self._on_failed(error)
                 return
@@ -172,7 +187,8 @@ class MapPanel(QWidget):
                 return
 
         def steps() -> Steps[np.ndarray]:
-            yield Progress(0, 0, f"PCA of {len(x)} cells")
+            yield Progress(0, 0, f"PCA of {n} cells")
+            x = _joined(parts)
             layout = principal_components(x)
             yield Progress(0, 0, "", layout)
             return (yield from umap_steps(x)) if wants_umap else layout
@@ -187,6 +203,7 @@ class MapPanel(QWidget):
 
     def _take(self, layout: np.ndarray) -> None:
         if layout is not self.layout_of:
+            self._on_waiting("")
             self.layout_of = layout
             self._recolour(fit=True)
 
@@ -213,11 +230,14 @@ class MapPanel(QWidget):
 
     # ---- following the state -------------------------------------------------------------------------------
 
+    def _on_waiting(self, text: str) -> None:
+        self.message.setText(text or self.state.waiting or _HELP)
+
     def _on_rows(self, what: RowsChanged) -> None:
         if not what.said:
             self._on_analysis()
         else:
-            self.cells.update(what.uids) if len(what.uids) < 5000 else self.cells.refresh()
+            self.cells.follow(what)
             self._soon.start()
 
     def _on_selection(self, chosen: frozenset[str]) -> None:
@@ -290,3 +310,9 @@ class MapPanel(QWidget):
             self.state.select(())
         else:
             super().keyPressEvent(event)
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)

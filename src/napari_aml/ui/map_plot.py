@@ -11,6 +11,8 @@ import pyqtgraph as pg
 from qtpy.QtCore import QPointF, Qt, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from napari_aml.ui.dots import Dots, colour
+
 #: A click finds a point at most so far away, pixels.
 REACH = 8
 _CHOSEN, _CURRENT = "#ffffff", "#ffe600"
@@ -74,12 +76,11 @@ class MapPlot(QWidget):
         for axis in ("left", "bottom"):
             self.view.hideAxis(axis)
         self.view.setMinimumSize(200, 160)
-        self._groups: dict[str, pg.ScatterPlotItem] = {}
-        self._rows: dict[str, tuple[str, int, np.ndarray]] = {}
-        self._given: object = None
+        self._groups: dict[str, int] = {}
         self._points = np.zeros((0, 2), np.float32)
-        self._chosen = self._marks(_CHOSEN, 10, 1.2)
-        self._current = self._marks(_CURRENT, 15, 2.5)
+        self.dots = self._layer(Dots(), 0)
+        self._chosen = self._layer(Dots(10, 1.2), 20)
+        self._current = self._layer(Dots(15, 2.5), 22)
         self._line = pg.PlotCurveItem(pen=pg.mkPen(_CURRENT, width=1.5))
         self._line.setZValue(30)
         self.box.addItem(self._line, ignoreBounds=True)
@@ -95,11 +96,10 @@ class MapPlot(QWidget):
         layout.addWidget(self.view, 1)
         layout.addWidget(self.legend)
 
-    def _marks(self, colour: str, size: int, width: float) -> Any:
-        item = pg.ScatterPlotItem(size=size, pen=pg.mkPen(colour, width=width), brush=None, pxMode=True)
-        item.setZValue(20 + width)
-        self.view.addItem(item, ignoreBounds=True)
-        return item
+    def _layer(self, dots: Dots, z: float) -> Dots:
+        dots.setZValue(z)
+        self.view.addItem(dots, ignoreBounds=True)
+        return dots
 
     def points(self) -> np.ndarray:
         """Return the points: float32 (n, 2)."""
@@ -109,27 +109,16 @@ class MapPlot(QWidget):
         self, points: np.ndarray, groups: Sequence[tuple[str, str, np.ndarray]], *, fit: bool = False
     ) -> None:
         """Show points (n, 2) in groups (name, colour, indices), the last on top; `fit` brings all into view."""
-        same = points is self._given
-        self._given, self._points = points, np.asarray(points, np.float32)
+        self._points = np.asarray(points, np.float32)
         size = 7 if len(points) <= 2000 else 4 if len(points) <= 20_000 else 2
-        words = [f'<span style="color:{colour}">⬤</span>&nbsp;{html.escape(name)}' for name, colour, _ in groups]
-        self.legend.setText("<small>" + " &nbsp; ".join(words) + "</small>")
-        for name in list(self._groups.keys() - {name for name, _, _ in groups}):
-            self.view.removeItem(self._groups.pop(name))
-            self._rows.pop(name)
-        for z, (name, colour, rows) in enumerate(groups):
-            item = self._groups.get(name)
-            if item is None:
-                item = self._groups[name] = pg.ScatterPlotItem(pxMode=True)
-                self.view.addItem(item)
-            item.setZValue(z)
-            before = self._rows.get(name)
-            self._rows[name] = (colour, size, rows)
-            if same and before is not None and before[:2] == (colour, size) and np.array_equal(before[2], rows):
-                continue  # a decision moves points between two groups of many; setting data anew is what takes time
-            item.setData(
-                x=self._points[rows, 0], y=self._points[rows, 1], size=size, pen=None, brush=pg.mkBrush(colour)
-            )
+        words = [f'<span style="color:{ink}">⬤</span>&nbsp;{html.escape(name)}' for name, ink, _ in groups]
+        text = "<small>" + " &nbsp; ".join(words) + "</small>"
+        if text != self.legend.text():
+            self.legend.setText(text)
+        self._groups = {name: len(rows) for name, _, rows in groups}
+        order = np.concatenate([np.zeros(0, int), *(rows for _, _, rows in groups)])
+        inks = np.repeat(np.array([colour(ink) for _, ink, _ in groups], np.uint32), [len(r) for _, _, r in groups])
+        self.dots.setPoints(self._points[order], inks, size)
         if fit and len(points):
             low, high = self._points.min(0).tolist(), self._points.max(0).tolist()
             self.box.setRange(xRange=(low[0], high[0]), yRange=(low[1], high[1]), padding=0.06)
@@ -137,13 +126,17 @@ class MapPlot(QWidget):
     def setChosen(self, rows: np.ndarray, current: int | None) -> None:
         """Mark chosen points, and the current one."""
         there = self._points[rows[rows < len(self._points)]]
-        self._chosen.setData(x=there[:, 0], y=there[:, 1])
+        self._chosen.setPoints(there, _CHOSEN, 10 if len(there) <= 2000 else 5)  # thousands of rings hide the map
         one = self._points[[current]] if current is not None and current < len(self._points) else self._points[:0]
-        self._current.setData(x=one[:, 0], y=one[:, 1])
+        self._current.setPoints(one, _CURRENT)
+
+    def marked(self) -> tuple[int, int]:
+        """Return how many points are marked as chosen, and as the current one."""
+        return len(self._chosen), len(self._current)
 
     def groups(self) -> dict[str, int]:
         """Return the number of points of each group."""
-        return {name: len(item.data) for name, item in self._groups.items()}
+        return dict(self._groups)
 
     def _on_clicked(self, event: Any) -> None:
         if event.button() != Qt.MouseButton.LeftButton:

@@ -13,6 +13,7 @@ from psygnal import Signal, SignalGroupDescriptor
 
 from napari_aml.review.decisions import Decision, DecisionStore, MemoryStore
 from napari_aml.review.reader_view import ReaderView
+from napari_aml.ui.cell_index import CellIndex, index_of
 from napari_aml.ui.changes import RowsChanged
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class ReviewState:
         Analyses of the session's other slides; the gallery shows them, too.
     only
         (title, uids): the gallery shows these cells alone, in this order, under this title; None for all.
+    waiting
+        What cells are being waited for, in words for a person; empty for nothing.
     """
 
     analysis: Analysis | None = None
@@ -88,6 +91,7 @@ class ReviewState:
     queue: list[tuple[str, str]] = field(default_factory=list)
     others: tuple[Analysis, ...] = ()
     only: tuple[str, tuple[str, ...]] | None = None
+    waiting: str = ""
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
         equality_operators=dict.fromkeys(("analysis", "store", "queue", "others"), operator.is_)
@@ -95,12 +99,9 @@ class ReviewState:
     rows_changed: ClassVar[Signal] = Signal(RowsChanged)
 
     def __post_init__(self) -> None:
-        self._indexed: object = None
-        self._uids: list[str] = []
-        self._row_of_uid: dict[str, int] = {}
-        self._row_of_label: dict[int, int] = {}
         self._model_codes: tuple[object, np.ndarray] = (None, np.zeros(0, object))
         self._selecting = False
+        self._offered: ReaderView | None = None
         self._view = ReaderView(self.reader, self.store.decisions())
         self.events.selected.connect(self._on_selected)
         self.events.selection.connect(self._on_selection)
@@ -118,28 +119,26 @@ class ReviewState:
 
     def row(self, uid: str | None) -> int | None:
         """Return the row of a cell, None when there is no such cell."""
-        self._index()
-        return self._row_of_uid.get(uid) if uid is not None else None
+        return self._index().row_of_uid.get(uid) if uid is not None else None
 
     def rows(self, uids: Collection[str]) -> np.ndarray:
         """Return the rows of those cells that are there: int (m,), in the order of `uids`."""
-        rows = self._places(uids)
+        rows = self.places(uids)
         return rows[rows >= 0]
 
-    def _places(self, uids: Collection[str]) -> np.ndarray:
-        self._index()
-        return np.fromiter(map(self._row_of_uid.get, uids, repeat(-1)), np.int64, len(uids))
+    def places(self, uids: Collection[str]) -> np.ndarray:
+        """Return the row of each cell, -1 where it is not there: int (m,), in the order of `uids`."""
+        index, n = self._index(), len(uids)
+        return np.arange(n) if uids is index.every else np.fromiter(map(index.row_of_uid.get, uids, repeat(-1)), int, n)
 
     @property
     def uids(self) -> list[str]:
         """Return the uid of each cell. To read only."""
-        self._index()
-        return self._uids
+        return self._index().uids
 
     def row_of_label(self, label: int) -> int | None:
         """Return the row of the cell that has a label in the label image."""
-        self._index()
-        return self._row_of_label.get(int(label))
+        return self._index().row_of_label.get(int(label))
 
     def uid_at(self, y: float, x: float) -> str | None:
         """Return the uid of the cell whose mask covers a point (level-0 pixels), or None."""
@@ -156,6 +155,17 @@ class ReviewState:
             codes[~self.model_shown()] = UNCLASSIFIED
         return codes if self.colour_by == PREDICTION else self._with_decisions(codes)
 
+    def codes_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the class codes of some cells as they may be shown: object (m,); see `codes`."""
+        if 4 * len(rows) > self.n_cells or self.pending or self.blinded:
+            return self.codes()[rows]
+        uids = self.uids
+        said = list(map(self.decided.get, [uids[row] for row in rows])) if self.colour_by != PREDICTION else None
+        codes = self._read_model_codes()[rows]
+        if said is not None:
+            codes = np.where([code is not None for code in said], np.array(said, object), codes)
+        return codes
+
     def code(self, row: int) -> str:
         """Return the class code of one cell as it may be shown; `UNCLASSIFIED` where there is none."""
         uid = self.uids[row]
@@ -171,15 +181,18 @@ class ReviewState:
         """Return the model's class code of each cell, blinded or not: object (n,), a copy."""
         if self.analysis is None:
             return np.zeros(0, object)
+        codes = self._read_model_codes().copy()
+        if self.pending:
+            codes[self.rows(self.pending)] = UNCLASSIFIED
+        return codes
+
+    def _read_model_codes(self) -> np.ndarray:
         said = self.analysis.predictions
         if said is None:
             return np.full(self.n_cells, UNCLASSIFIED, object)
         if self._model_codes[0] is not said:
             self._model_codes = (said, said.code)
-        codes = self._model_codes[1].copy()
-        if self.pending:
-            codes[self.rows(self.pending)] = UNCLASSIFIED
-        return codes
+        return self._model_codes[1]
 
     def model_code(self, row: int) -> str:
         """Return the model's class code of one cell, blinded or not."""
@@ -240,7 +253,7 @@ class ReviewState:
         return out
 
     def _with_decisions(self, codes: np.ndarray) -> np.ndarray:
-        rows = self._places(self.decided)
+        rows = self.places(self.decided)
         codes[rows[rows >= 0]] = np.array(list(self.decided.values()), object)[rows >= 0]
         return codes
 
@@ -292,12 +305,18 @@ class ReviewState:
 
     def read_store(self) -> None:
         """Read this reader's view from the record anew (another reader, another record), and announce it."""
-        self._view = ReaderView(self.reader, self.store.decisions())
+        offered, self._offered = self._offered, None
+        fits = offered is not None and offered.reader == self.reader
+        self._view = offered if fits else ReaderView(self.reader, self.store.decisions())
         self._announce_all()
+
+    def offer(self, view: ReaderView | None) -> None:
+        """Let the next reading of the record take a view that was read behind the window, where it is its reader's."""
+        self._offered = view
 
     def _announce_all(self) -> None:
         if self.analysis is not None:
-            self.rows_changed.emit(RowsChanged(tuple(self.uids), said=True))
+            self.rows_changed.emit(RowsChanged(self._index().every, said=True))
 
     def start_predictions(
         self, codes: tuple[str, ...], bundle: ModelBundle | None, uids: Iterable[str] | None = None
@@ -349,8 +368,8 @@ class ReviewState:
 
         before = self.analysis
         old_uids, new_uids = before.cells.table["uid"].tolist(), cells.table["uid"].tolist()
-        self._index()
-        source = np.array([self._row_of_uid.get(uid, -1) for uid in new_uids], int)
+        row_of_uid = index_of(before.cells.table).row_of_uid
+        source = np.array([row_of_uid.get(uid, -1) for uid in new_uids], int)
         kept = set(new_uids)
         gone = [row for row, uid in enumerate(old_uids) if uid not in kept]
         frame = before.cells.table
@@ -377,11 +396,5 @@ class ReviewState:
 
     # ---- rows by uid and by label --------------------------------------------------------------------------
 
-    def _index(self) -> None:
-        table = None if self.analysis is None else self.analysis.cells.table
-        if table is self._indexed:
-            return
-        self._indexed = table
-        self._uids, labels = ([], []) if table is None else (table["uid"].tolist(), table["label"].tolist())
-        self._row_of_uid = {uid: i for i, uid in enumerate(self._uids)}
-        self._row_of_label = {int(label): i for i, label in enumerate(labels)}
+    def _index(self) -> CellIndex:
+        return index_of(None if self.analysis is None else self.analysis.cells.table)

@@ -2,82 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_aml.cells.drawn import Box, coarsest, draw_masks, draw_thinned, steps_for
+
 if TYPE_CHECKING:
     from napari_aml.cells import CellMasks
+
+__all__ = [
+    "Box", "DrawnLevel", "draw_masks", "draw_thinned", "is_field", "prepare", "pyramid", "rounded", "steps_for",
+    "union",
+]  # fmt: skip
 
 #: A slide of at most this many pixels gets plain arrays, in which napari can paint (256 MiB of int32). Larger ones
 #: are drawn lazily, for napari can neither show one huge array quickly nor paint into a pyramid.
 FIELD_PIXELS = 1 << 26
 
-#: Thinned pictures of at most so many pixels are kept (64 MiB each); finer ones are drawn where they are looked at.
-KEPT_PIXELS = 1 << 24
-
-Box = tuple[int, int, int, int]
-
-
-def draw_masks(
-    masks: CellMasks, box: Box, step: int = 1, dtype: Any = np.int32, values: Mapping[int, int] | None = None,
-    labels: Iterable[int] | None = None,
-) -> np.ndarray:
-    """Draw cells, every `step`-th pixel.
-
-    Parameters
-    ----------
-    masks
-        The cells.
-    box
-        y0, x0, y1, x1 of the region, in pixels of the thinned picture (level-0 pixels over `step`).
-    step
-        1 = level 0, 2 = every second pixel …
-    dtype
-        Of the result.
-    values
-        label → value drawn; the label itself when None. A label that is missing is not drawn.
-    labels
-        Cells that meet the region; they are looked for when None.
-
-    Returns
-    -------
-    numpy.ndarray
-        (y1 - y0, x1 - x0), 0 = background.
-    """
-    y0, x0, y1, x1 = box
-    out = np.zeros((y1 - y0, x1 - x0), dtype)
-    if labels is None:
-        labels = masks.inside(y0 * step, x0 * step, (y1 - y0) * step, (x1 - x0) * step)
-    for label in labels:
-        value = label if values is None else values.get(label, 0)
-        if not value:
-            continue
-        top, left, _, _ = masks.boxes[label]
-        # First thinned row and column that fall into both the cell's box and the region.
-        ty, tx = max(-(-top // step), y0), max(-(-left // step), x0)
-        patch = masks.patches[label][ty * step - top :: step, tx * step - left :: step]
-        view = out[ty - y0 : ty - y0 + patch.shape[0], tx - x0 : tx - x0 + patch.shape[1]]
-        view[patch[: view.shape[0], : view.shape[1]] > 0] = value
-    return out
-
-
-def draw_thinned(masks: CellMasks, box: Box, step: int) -> np.ndarray:
-    """Draw labels as `draw_masks`; coarse pictures of the whole slide are drawn once and kept with the masks."""
-    height, width = (-(-n // step) for n in masks.shape)
-    if step == 1 or height * width > KEPT_PIXELS:
-        return draw_masks(masks, box, step)
-    if step not in masks.drawn:
-        masks.drawn[step] = draw_masks(masks, (0, 0, height, width), step)
-    y0, x0, y1, x1 = box
-    return masks.drawn[step][y0:y1, x0:x1].copy()
-
 
 def prepare(masks: CellMasks) -> None:
     """Draw what a large slide shows first, in any thread: of 100,000 cells it takes a second."""
     if not is_field(masks.shape):
-        draw_thinned(masks, (0, 0, 1, 1), steps_for(masks.shape)[-1])
+        coarsest(masks)
 
 
 class DrawnLevel:
@@ -118,14 +66,6 @@ class DrawnLevel:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self._draw((0, 0, *self.shape))
         return whole if dtype is None else whole.astype(dtype)
-
-
-def steps_for(shape: tuple[int, int]) -> list[int]:
-    """Return the thinning steps of a pyramid over a slide: 1, 4, 16 … until a level is at most 1024 pixels wide."""
-    steps = [1]
-    while max(shape) / steps[-1] > 1024:
-        steps.append(steps[-1] * 4)
-    return steps
 
 
 def is_field(shape: Sequence[int]) -> bool:

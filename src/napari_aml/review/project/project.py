@@ -354,17 +354,22 @@ class Project:
         """Return everything that is known of a slide, as after the main job, with people's words in ``final``."""
         from napari_aml.analysis import Analysis
         from napari_aml.review.final import final_codes
+
+        analysis = Analysis(slide if slide is not None else self.open_slide(slide_id), *self.parts(slide_id))
+        names = ["uid", *(["class"] if analysis.predictions is not None else [])]
+        final = final_codes(analysis.table()[names], self.decisions())
+        analysis.final = final.set_index(analysis.cells.table["uid"])
+        return analysis
+
+    def parts(self, slide_id: str) -> tuple[Cells, Predictions | None, Any, Any, dict[str, Any]]:
+        """Return what is known of a slide without its picture: cells, predictions, heatmaps, bundle, provenance."""
         from napari_aml.review.project.runs import find_bundle
 
-        slide = slide if slide is not None else self.open_slide(slide_id)
         cells, run = self.cells(slide_id), self.cell_store.current(slide_id)
         assert run is not None
         said = self.predictions(slide_id)
         bundle = find_bundle(run.bundle_id, run.bundle_path) if said is not None else None
-        analysis = Analysis(slide, cells, said, self.cell_store.heatmaps(slide_id), bundle, run.provenance)
-        final = final_codes(analysis.table()[["uid", *(["class"] if said is not None else [])]], self.decisions())
-        analysis.final = final.set_index(cells.table["uid"])
-        return analysis
+        return cells, said, self.cell_store.heatmaps(slide_id), bundle, run.provenance
 
     def table(self, reader: str | None = None, slide_ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return all cells of the project in one table, with the model's and the people's words.

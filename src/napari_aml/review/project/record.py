@@ -195,6 +195,7 @@ class Record:
             _check_decision(d)
         placed: list[Decision] = []
         rows: list[tuple[Any, ...]] = []
+        new: list[Decision] = []
         with self.writing() as db:
             last = db.execute("SELECT seq, chain FROM decisions ORDER BY seq DESC LIMIT 1").fetchone()
             seq, chain = last or (0, "")
@@ -215,9 +216,13 @@ class Record:
                 rows.append((*row, chain))
                 known[d.id] = d
                 placed.append(d)
+                new.append(d)
             db.executemany(f"INSERT INTO decisions VALUES ({','.join('?' * 13)})", rows)
             names = sorted({(row[8],) for row in rows})
             db.executemany("INSERT OR IGNORE INTO readers VALUES (?, ?)", [(*n, now_utc()) for n in names])
+        with self._lock:  # what this window wrote it need not read again
+            if new and (self._rows[-1].seq if self._rows else 0) == new[0].seq - 1:
+                self._rows += new
         self.mirror.append(rows, self)
         return placed
 

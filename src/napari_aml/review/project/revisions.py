@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_aml.analysis import Analysis
-    from napari_aml.cells import Cells
+    from napari_aml.cells import CellMasks, Cells
     from napari_aml.classify import Predictions
     from napari_aml.explain import Heatmaps
 
 CELLS, MASKS, PREDICTIONS, EMBEDDINGS, HEATMAPS, RUN = (
     "cells.parquet", "masks.parquet", "predictions.parquet", "embeddings.parquet", "heatmaps.parquet", "run.json",
 )  # fmt: skip
+#: The slide's labels thinned to a picture of at most 1024 pixels: what is seen first. It can be drawn anew at any time.
+DRAWN = "drawn.npz"
 _HEAT_ARRAYS = ("maps", "target", "box", "in_cell", "in_nucleus", "has_evidence")
 
 
@@ -47,6 +51,7 @@ def write_revision(folder: Path, analysis: Analysis, told: dict[str, Any]) -> No
         table = cells.table
         write_columns(beside / CELLS, {n: _plain(table[n]) for n in table.columns}, about)
         write_masks(beside / MASKS, cells.masks)
+        write_drawn(beside / DRAWN, cells.masks)
         uids = [str(u) for u in table["uid"]]
         if said is not None:
             about = {"codes": list(said.codes), "bundle_id": said.bundle_id}
@@ -77,6 +82,7 @@ def read_cells(folder: Path) -> Cells:
 
     table, about = read_columns(folder / CELLS)
     masks = read_masks(folder / MASKS)
+    read_drawn(folder / DRAWN, masks)
     try:
         cells = validate(frame(table, COLUMNS))
     except (KeyError, ValueError, TypeError) as error:
@@ -86,6 +92,30 @@ def read_cells(folder: Path) -> Cells:
             f"Masks and cell table in '{folder}' tell of different cells.", "Run: napari-aml project verify --repair."
         )
     return Cells(about["slide_id"], masks, cells, float(about["pixel_size_um"]), about.get("segmenter", ""))
+
+
+def write_drawn(path: Path, masks: CellMasks) -> None:
+    """Keep the coarsest picture of the labels: drawing it from the masks of 100,000 cells takes a second."""
+    from napari_aml.cells.drawn import coarsest, steps_for
+
+    if len(steps_for(masks.shape)) == 1:
+        return
+    step, labels = coarsest(masks)
+    np.savez_compressed(path, step=step, labels=labels.astype(np.int32))
+
+
+def read_drawn(path: Path, masks: CellMasks) -> None:
+    """Let masks have the picture that was kept; without it, or where it does not fit, it is drawn when asked for."""
+    from napari_aml.cells.drawn import steps_for
+
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            step, labels = int(kept["step"]), kept["labels"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return
+    fits = labels.shape == tuple(-(-n // step) for n in masks.shape) and labels.dtype == np.int32
+    if fits and step == steps_for(masks.shape)[-1] > 1 and labels.max(initial=0) <= masks.last:
+        masks.drawn[step] = labels
 
 
 def read_predictions(folder: Path, *, embedding: bool = True) -> Predictions | None:
