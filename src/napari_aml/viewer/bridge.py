@@ -15,21 +15,21 @@ from psygnal import Signal
 
 from napari_aml.ui.state import ReviewState, RowsChanged
 from napari_aml.viewer import layers as look
+from napari_aml.viewer.class_picture import FEW as _FEW
 from napari_aml.viewer.class_picture import ClassPicture
+from napari_aml.viewer.clicking import clicks
 from napari_aml.viewer.drawing import Box, draw_masks, draw_thinned, is_field, pyramid, rounded, union
 from napari_aml.viewer.features import look_at, write_features, write_some_features
 from napari_aml.viewer.names import MOST_NAMES, frame_selected, write_names
-from napari_aml.viewer.private import painted_box, unwrap
+from napari_aml.viewer.private import inserting_quietly, painted_box
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
     from napari_aml.cells import Cells
+    from napari_aml.slides import Slide
 
-#: Up to so many cells a change is written cell by cell into the picture on screen; beyond, the layer is redrawn, and
-#: beyond the second number looked up anew as a whole.
-_FEW, _MANY = 64, 4096
 #: While a job delivers batches, whole layers are redrawn at most this often.
 _REFRESH_S = 1.0
 
@@ -50,6 +50,8 @@ class ReviewBridge:
         Emitted with the box (level-0 pixels) in which a person painted, erased or filled; None = anywhere.
     later
         Called with a name and what can wait until the screen is painted; does it at once by default.
+    in_turns
+        Where it is set, it is handed the work of showing cells, layer by layer, to be done bit by bit.
     cell_clicked
         Emitted with the uid of the cell under a click (or None) and the point (y, x) in level-0 pixels.
     """
@@ -62,8 +64,10 @@ class ReviewBridge:
         self.image: Image | None = None
         self._layers: dict[str, Layer] = {}
         self._classes = ClassPicture(state)
+        self.in_turns: Callable[[Iterator[None]], object] | None = None
         self.later: Callable[[str, Callable[[], object]], object] = lambda _, action: action()
         self._writing = 0
+        self._stale: set[str] = set()
         self._refreshed: dict[str, float] = {}
         self._opacity, self._blinded = 0.6, False
         state.events.analysis.connect(self._on_analysis)
@@ -186,17 +190,16 @@ class ReviewBridge:
 
     def _add(self, name: str, layer: Layer) -> Layer:
         """Add a layer at its place above the picture; what a person has active stays active."""
-        active = self.viewer.layers.selection.active
         self._layers[name] = layer
         rank = look.ORDER.index(name)
         below = [self.image, *(self.layer(n) for n in look.ORDER[:rank])]
         there = [self.viewer.layers.index(x) for x in below if x is not None and x in self.viewer.layers]
         index = 1 + max(there, default=-1)  # the picture itself may have been removed meanwhile
-        self.viewer.layers.insert(index, layer)
+        with inserting_quietly(self.viewer.layers):
+            self.viewer.layers.insert(index, layer)
         if name == look.CELLS:
+            self.viewer.layers.selection.active = layer
             layer.events.paint.connect(self._on_paint)
-        elif active is not None and active in self.viewer.layers:
-            self.viewer.layers.selection.active = active
         return layer
 
     # ---- following the state -------------------------------------------------------------------------------
@@ -205,20 +208,41 @@ class ReviewBridge:
         if analysis is None or self.image is None:
             self.clear()
             return
-        shape = analysis.slide.shape
-        with self._own_writing():
-            self._classes.refresh()
-            if analysis.heatmaps is not None:
-                self._put(look.HEATMAP, self._heat_data())
-            else:
-                self._drop(look.HEATMAP)
-            if analysis.predictions is not None:
-                self._put(look.CLASS_LAYER, pyramid(shape, np.uint8, self._classes.draw))
-            else:
-                self._drop(look.CLASS_LAYER)
-            self._put(look.CELLS, pyramid(shape, np.int32, lambda *where: draw_thinned(self._masks(analysis), *where)))
-            self._write_names()
-            self._write_features()
+        self._classes.refresh()
+        pieces = self._show(analysis.slide)
+        if self.in_turns is not None:
+            self.in_turns(pieces)
+        else:
+            list(pieces)
+
+    def _show(self, slide: Slide) -> Iterator[None]:
+        """Put the layers of a slide's cells there, one after the other, as long as it is the one to be shown."""
+        image = self.image
+        for piece in (self._show_heat, self._show_classes, self._show_cells, self._write_names, self._write_features):
+            now = self.state.analysis
+            if image is not self.image or now is None or now.slide is not slide:
+                return
+            with self._own_writing():
+                piece()
+            yield
+
+    def _show_heat(self) -> None:
+        if self.state.analysis.heatmaps is not None:
+            self._put(look.HEATMAP, self._heat_data())
+        else:
+            self._drop(look.HEATMAP)
+
+    def _show_classes(self) -> None:
+        analysis = self.state.analysis
+        if analysis.predictions is not None:
+            self._put(look.CLASS_LAYER, pyramid(analysis.slide.shape, np.uint8, self._classes.draw))
+        else:
+            self._drop(look.CLASS_LAYER)
+
+    def _show_cells(self) -> None:
+        analysis = self.state.analysis
+        draw = lambda *where: draw_thinned(self._masks(analysis), *where)  # noqa: E731
+        self._put(look.CELLS, pyramid(analysis.slide.shape, np.int32, draw))
         self.viewer.layers.selection.active = self._layers[look.CELLS]
 
     def _masks(self, default: Any) -> Any:
@@ -243,11 +267,14 @@ class ReviewBridge:
             if not what.said or self.state.blinded or self._blinded:
                 self._redraw_heat(rows, what)
             self._blinded = self.state.blinded
-            if what.masks or (not self.state.pending and len(rows) > _FEW):
+            if what.masks:
                 self._write_names()
                 self._write_features()
-            elif len(rows) <= _FEW:
-                self._write_some(rows)
+            elif not self.state.pending or len(rows) <= _FEW:
+                self._stale.update(what.uids)
+                self.later("features", self._write_stale)
+                if self.state.n_cells <= MOST_NAMES:
+                    self._write_names()
         if what.masks or self.state.selected in what.uids:
             self._on_selected(self.state.selected)
 
@@ -262,28 +289,13 @@ class ReviewBridge:
 
     def _recolour(self, rows: list[int]) -> None:
         """Give cells the value of their class, touching only their pixels."""
-        masks, labels = self.state.analysis.cells.masks, self._classes.recolour(rows)
-        classes = self.layer(look.CLASS_LAYER)
+        labels, classes, cells = self._classes.recolour(rows), self.layer(look.CLASS_LAYER), self.layer(look.CELLS)
         if classes is None:
             return
         if classes.multiscale:  # napari looks for the borders of all that is in view, which takes many frames
             self.later("classes", lambda: self._refresh(classes))
-        elif len(labels) > _MANY:
-            cells = self.layer(look.CELLS)
-            drawn = cells.data if cells is not None else draw_masks(masks, (0, 0, *self.state.analysis.slide.shape))
-            classes.data[...] = self._classes.values(drawn)
+        elif self._classes.paint(classes, cells, labels):
             self._refresh(classes)
-        else:
-            for label in labels:
-                y0, x0, _, _ = masks.boxes[label]
-                inside = np.nonzero(masks.patches[label])
-                where, value = (inside[0] + y0, inside[1] + x0), self._classes.value(label)
-                if len(labels) <= _FEW:
-                    classes.data_setitem(where, value)
-                else:
-                    classes.data[where] = value
-            if len(labels) > _FEW:
-                self._refresh(classes)
 
     def _refresh(self, layer: Layer) -> None:
         """Redraw a layer; while a job delivers batches at most once a second (its end redraws everything)."""
@@ -332,17 +344,15 @@ class ReviewBridge:
     # ---- names, features, the selected cell ----------------------------------------------------------------
 
     def _write_features(self) -> None:
+        self._stale.clear()
         if (layer := self.layer(look.CELLS)) is not None:
             write_features(layer, self.state)
 
-    def _write_some(self, rows: list[int]) -> None:
-        """Bring names and features of a few cells up to date without touching those of thousands of others."""
+    def _write_stale(self) -> None:
+        """Bring the features of changed cells up to date without touching those of the others."""
+        rows, self._stale = self.state.rows(self._stale), set()
         if (layer := self.layer(look.CELLS)) is not None:
             write_some_features(layer, self.state, rows)
-        if self.state.n_cells <= MOST_NAMES:
-            self._write_names()
-        elif self.state.row(self.state.selected) in rows:
-            self._on_selected(self.state.selected)
 
     def _write_names(self) -> None:
         layer = self.layer(look.NAMES)
@@ -383,18 +393,4 @@ class ReviewBridge:
             self.mask_painted.emit(painted_box(event.value))
 
     def _on_mouse(self, viewer: Any, event: Any) -> Iterator[None]:
-        """Select the cell under a click; a drag (moving the picture) and painting select nothing."""
-        cells = self.layer(look.CELLS)
-        active = unwrap(viewer.layers.selection.active)
-        painting = cells is not None and active is cells and cells.mode != "pan_zoom"
-        if cells is None or painting or event.button != 1:
-            return
-        pressed = np.array(event.pos if event.pos is not None else (0, 0))
-        yield
-        while event.type == "mouse_move":
-            yield
-        released = np.array(event.pos if event.pos is not None else (0, 0))
-        if np.abs(released - pressed).max() > 4:
-            return
-        y, x = cells.world_to_data(event.position)[-2:]
-        self.cell_clicked.emit((self.state.uid_at(y + 0.5, x + 0.5), (float(y), float(x))))
+        return clicks(self, viewer, event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +11,13 @@ from napari_aml.viewer import layers as look
 from napari_aml.viewer.drawing import Box, draw_thinned
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_aml.ui.state import ReviewState
 
-#: Up to this many cells are asked for one by one.
-_MANY = 64
+#: Up to so many cells a change is written cell by cell into the picture on screen; beyond, the layer is redrawn, and
+#: beyond the second number looked up anew as a whole.
+FEW, _MANY = 64, 4096
 
 
 class ClassPicture:
@@ -56,11 +59,36 @@ class ClassPicture:
         """Read the class of some cells anew; returns their labels."""
         state, rows = self._state, np.fromiter(rows, np.int64)
         labels = state.analysis.cells.table["label"].to_numpy(np.int64)[rows]
-        if len(rows) > _MANY:
-            self._values[labels] = _values(state.codes()[rows])
+        if len(rows) > FEW:
+            self._values[labels] = _values(state.codes_of(rows))
         else:
             self._values[labels] = [look.class_value(state.code(int(row))) for row in rows]
         return labels.tolist()
+
+    def paint(self, layer: Labels, cells: Labels | None, labels: Sequence[int]) -> bool:
+        """Write the values of some cells into a plain class layer; returns whether it has to be redrawn as a whole.
+
+        Parameters
+        ----------
+        layer, cells
+            The class layer, and the layer of labels where there is one.
+        labels
+            The cells.
+        """
+        masks = self._state.analysis.cells.masks
+        if len(labels) > _MANY:
+            drawn = cells.data if cells is not None else draw_thinned(masks, (0, 0, *masks.shape), 1)
+            layer.data[...] = self.values(drawn)
+            return True
+        for label in labels:
+            y0, x0, _, _ = masks.boxes[label]
+            inside = np.nonzero(masks.patches[label])
+            where, value = (inside[0] + y0, inside[1] + x0), self.value(label)
+            if len(labels) <= FEW:
+                layer.data_setitem(where, value)
+            else:
+                layer.data[where] = value
+        return len(labels) > FEW
 
     def draw(self, box: Box, step: int) -> np.ndarray:
         """Draw a box (of the picture thinned by `step`): uint8, 0 = background."""

@@ -48,6 +48,23 @@ def own_keys(layer: Any) -> _Keys:
 
 
 @contextmanager
+def inserting_quietly(layers: Any) -> Iterator[None]:
+    """Let layers be inserted without becoming the active one each, for whom the window builds its controls anew.
+
+    ``_activate_on_insert`` of napari/utils/events/containers/_selectable_list.py.
+    """
+    layers = unwrap(layers)
+    was = getattr(layers, "_activate_on_insert", None)
+    try:
+        if was is not None:
+            layers._activate_on_insert = False
+        yield
+    finally:
+        if was is not None:
+            layers._activate_on_insert = was
+
+
+@contextmanager
 def in_one_go(layer: Any) -> Iterator[None]:
     """Let a points layer take data, features, sizes and colours, and draw it once at the end.
 
@@ -60,6 +77,16 @@ def in_one_go(layer: Any) -> Iterator[None]:
     with layer._block_refresh(), events.data.blocker(), events.border_color.blocker(), border.blocker_all():
         yield
     layer.refresh(extent=False, thumbnail=False)
+
+
+def load_label_colours(colormap: Any) -> None:
+    """Let napari load its compiled function for label pictures, in any thread.
+
+    It is loaded with the first call of ``_data_to_texture`` (napari/utils/colormaps/colormap.py), which a layer makes
+    with one number and with a picture.
+    """
+    for labels in (np.zeros((2, 2), np.int32), np.zeros(1, np.int32), np.int32(0)):
+        colormap._data_to_texture(labels)
 
 
 def painted_box(item: Any) -> Box | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_aml.errors import AmlError
 from napari_aml.progress import Progress, Steps
+from napari_aml.review.reader_view import ReaderView
+from napari_aml.ui.state import DEFAULT_READER
 from napari_aml.viewer.drawing import prepare
+from napari_aml.viewer.picture_layers import LayerData, slide_layer
+from napari_aml.viewer.warming import warm_up
 
 if TYPE_CHECKING:
     from napari_aml.analysis import Analysis
@@ -21,10 +26,19 @@ AT_ONCE = 4
 
 @dataclass(frozen=True)
 class OpenedSlide:
-    """A slide and what is known of it."""
+    """A slide and what is known of it.
+
+    Attributes
+    ----------
+    slide, analysis
+        The slide; None for the other where no cells were found yet.
+    layer
+        The slide as napari's layer tuple.
+    """
 
     slide: Slide
     analysis: Analysis | None
+    layer: LayerData
 
 
 @dataclass
@@ -35,6 +49,8 @@ class Opened:
     ----------
     project, slides
         The project; the slides that can be shown.
+    view, seen
+        What the reader said who sits down, and how many rows of the record this rests on.
     session
         The view that is to come back; empty for none.
     errors
@@ -42,23 +58,39 @@ class Opened:
     """
 
     project: Project
+    view: ReaderView | None = None
+    seen: int = 0
     slides: list[OpenedSlide] = field(default_factory=list)
     session: dict[str, Any] = field(default_factory=dict)
     errors: list[AmlError] = field(default_factory=list)
 
+    def discard(self) -> None:
+        """Let go of the project: opening it was cancelled when it was open already."""
+        self.project.close()
+
 
 def read_slide(project: Project, slide_id: str) -> OpenedSlide:
     """Open a slide and read what is known of it; what people say of it is asked of the record, always anew."""
-    slide = project.open_slide(slide_id)
-    if not project.has_cells(slide_id):
-        return OpenedSlide(slide, None)
-    analysis = replace(project.analysis(slide_id, slide), final=None)
-    # What the window would else import and draw itself while nobody can use it.
-    import dask.array  # noqa: F401
-    import scipy.special  # noqa: F401
+    from napari_aml.analysis import Analysis
+    from napari_aml.review.project.files import making_many
+    from napari_aml.ui.cell_index import index_of
 
-    prepare(analysis.cells.masks)
-    return OpenedSlide(slide, analysis)
+    def picture() -> tuple[Slide, LayerData]:
+        slide = project.open_slide(slide_id)
+        assert slide.slide_id  # which reads the whole file once
+        return slide, slide_layer(slide)
+
+    # A picture file is decoded outside of Python's lock: what is known of its cells is read meanwhile.
+    with ThreadPoolExecutor(1, "picture") as beside, making_many():
+        coming = beside.submit(picture)
+        parts = project.parts(slide_id) if project.has_cells(slide_id) else None
+        # What the window would else make, import and draw itself while nobody can use it.
+        if parts is not None:
+            index_of(parts[0].table)
+            prepare(parts[0].masks)
+        warm_up()
+        slide, layer = coming.result()
+    return OpenedSlide(slide, None if parts is None else Analysis(slide, *parts), layer)
 
 
 def opening_steps(path: str | Path, reader: str = "") -> Steps[Opened]:
@@ -78,7 +110,9 @@ def opening_steps(path: str | Path, reader: str = "") -> Steps[Opened]:
     try:
         opened = Opened(project)
         opened.session = project.session.load(reader) if reader in project.readers else project.session.load()
-        project.decisions()
+        sits_down = project.reader or project.session.last_reader() or DEFAULT_READER
+        rows = project.decisions()
+        opened.view, opened.seen = ReaderView(sits_down, rows), rows[-1].seq if rows else 0
         entries = [e.slide_id for e in project.slides()]
         wanted = [s for s in opened.session.get("slides", entries[:AT_ONCE]) if s in entries]
         for number, slide_id in enumerate(wanted):

@@ -52,6 +52,7 @@ class ProjectSaving(QObject):
         self._looks = 0
         self._failed = ""
         self._last = 0
+        self._views = True
         self._look = QTimer(self, interval=EVERY_MS)
         self._look.timeout.connect(self.look)
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
@@ -59,14 +60,18 @@ class ProjectSaving(QObject):
         session._listening.connect(session.state.rows_changed, self._on_rows)
         session.controller.decider.said.connect(self._on_said)
 
-    def start(self) -> None:
-        """Begin to save into the project that is open now."""
+    def start(self, *, view: bool = True) -> None:
+        """Begin to save into the project that is open now; not yet the view while that of before comes back."""
         project = self._session.project
         assert project is not None
         self.holder["project"] = project
-        self._saved, self._dirty, self._failed = "", False, ""
+        self._saved, self._dirty, self._failed, self._views = "", False, "", view
         self._last = len(project.decisions())
         self._look.start()
+
+    def start_views(self) -> None:
+        """Save the view, too, from now on."""
+        self._views = True
 
     def stop(self) -> None:
         """Save what is left, and stop."""
@@ -81,9 +86,11 @@ class ProjectSaving(QObject):
 
     def look(self) -> None:
         """Save the view where it changed; take in what other windows recorded."""
+        session, project = self._session, self._session.project
+        if session.controller.decider.recording:  # the record is being written: at the next look
+            return
         self._looks += 1
         self._save_view()
-        session, project = self._session, self._session.project
         if project is None:
             return
         try:
@@ -100,7 +107,7 @@ class ProjectSaving(QObject):
 
     def _save_view(self) -> None:
         session, project = self._session, self._session.project
-        if project is None or project.read_only:
+        if project is None or project.read_only or not self._views:
             return
         view = session.view()
         text = json.dumps(view, sort_keys=True)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
 from napari_aml.errors import AmlError, InputError
 from napari_aml.progress import Progress, Steps
@@ -17,18 +18,23 @@ from napari_aml.review.decisions import Decision, MemoryStore
 from napari_aml.ui.listening import Listening
 from napari_aml.ui.project_page import ProjectPage, SlideLine
 from napari_aml.ui.state import DEFAULT_READER
-from napari_aml.viewer.picture_layers import slide_layer
 from napari_aml.viewer.private import unwrap
 from napari_aml.viewer.project_opening import Opened, OpenedSlide, opening_steps, read_slide
 from napari_aml.viewer.project_readers import ProjectReaders
 from napari_aml.viewer.project_saving import ProjectSaving
-from napari_aml.viewer.project_views import capture, restore, slide_id_of
+from napari_aml.viewer.project_showing import ProjectShowing
+from napari_aml.viewer.project_views import capture, slide_id_of
 from napari_aml.viewer.readers import prefer_project_reader
+from napari_aml.viewer.warming import warm_up
 
 if TYPE_CHECKING:
     from napari_aml.review.project import Added, Project
     from napari_aml.slides import Slide
     from napari_aml.viewer.dock import SmearReviewWidget
+
+
+#: So long after the dock was made, what is slow the first time is done in a thread.
+_WARM_MS = 400
 
 
 class ProjectSession(QObject):
@@ -53,6 +59,7 @@ class ProjectSession(QObject):
         self.project: Project | None = None
         self.page = ProjectPage()
         self._listening = Listening()
+        self.showing = ProjectShowing(self)
         self.saving = ProjectSaving(self)
         self.readers = ProjectReaders(self)
         page = self.page
@@ -88,13 +95,18 @@ class ProjectSession(QObject):
         """Open a project, in the background, and show what its reader last looked at."""
         reader = "" if self.state.reader == DEFAULT_READER else self.state.reader
         job = self.dock.job_bar.run(lambda: opening_steps(path, reader), "Opening the project")
+        self.showing.say("Opening the project …")
         job.returned.connect(self._on_opened)
+        job.failed.connect(lambda _: self.showing.say())
+        job.cancelled.connect(self.showing.say)
 
     def close(self) -> None:
         """Close the project; layers and cells stay on the screen."""
         project = self.project
+        self.showing.stop()
         if project is None:
             return
+        self.controller.decider.settle()  # what was said goes into this project
         self.saving.stop()
         self.project = None
         self.state.store = MemoryStore()
@@ -107,29 +119,20 @@ class ProjectSession(QObject):
         self._listening.release()
 
     def _on_opened(self, opened: Opened) -> None:
+        self.state.offer(opened.view)
         try:
-            self._take(opened.project)
+            self._take(opened.project, saving=False)
         except AmlError as error:
             opened.project.close()
             self.dock.show_error(error)
             return
+        if late := opened.project.decisions(opened.seen):  # another window spoke meanwhile
+            self.state.take([d for d in late if d.reader == self.state.reader])
         self.page.setBlinded(self.state.blinded)
-        for slide in opened.slides:
-            self._show(slide)
-        shown = opened.session.get("shown")
-        for layer in map(unwrap, self.dock.viewer.layers):
-            if shown is not None and slide_id_of(layer) == shown:
-                self.dock.choose_picture(layer)
-        if self.controller.bridge.image is not None:
-            self._bring_up(self.controller.bridge.image)
-        restore(self.dock, opened.session)
-        self.refresh()
-        for error in opened.errors:
-            self.dock.show_error(error)
-        self.saving.start()
+        self.showing.begin(opened)
 
-    def _take(self, project: Project) -> None:
-        """Let a project be the record of decisions."""
+    def _take(self, project: Project, *, saving: bool = True) -> None:
+        """Let a project be the record of decisions; the view is saved from now on, or once it is back on the screen."""
         self.close()
         reader = project.reader or project.session.last_reader() or self.state.reader
         project.still_here(reader)
@@ -142,8 +145,9 @@ class ProjectSession(QObject):
             self.state.read_store()
         self.controller.editor.undo_stack.clear()
         self.state.blinded = project.setting("blinded") == "1"
-        self.refresh()
-        self.saving.start()
+        self.saving.start(view=saving)
+        if saving:
+            self.refresh()
 
     def refresh(self) -> None:
         """Bring the page up to date."""
@@ -235,23 +239,7 @@ class ProjectSession(QObject):
             return read_slide(project, slide_id)
 
         job = self.dock.job_bar.run(steps, "Opening the picture")
-        job.returned.connect(self._show)
-        job.returned.connect(lambda _: self.list_slides())
-
-    def _show(self, opened: OpenedSlide) -> None:
-        """Put a slide and what is known of it on the screen."""
-        from napari.layers import Layer
-
-        for layer in map(unwrap, self.dock.viewer.layers):
-            if slide_id_of(layer) == opened.slide.slide_id:
-                if opened.analysis is not None:
-                    self.controller.show_result(layer, opened.analysis)
-                return
-        layer = Layer.create(*slide_layer(opened.slide))
-        if opened.analysis is not None:
-            self.controller.remember(layer, opened.analysis)
-        self.dock.viewer.add_layer(layer)
-        self._bring_up(layer)
+        job.returned.connect(self.showing.one)
 
     def _bring_up(self, shown: Any) -> None:
         """Show one of the project's pictures, which lie over each other, and hide the others."""
@@ -259,7 +247,8 @@ class ProjectSession(QObject):
         known = {e.slide_id for e in self.project.slides()}
         for layer in map(unwrap, self.dock.viewer.layers):
             if slide_id_of(layer) in known:
-                layer.visible = layer is unwrap(shown)
+                if layer.visible != (layer is unwrap(shown)):
+                    layer.visible = not layer.visible
 
     def search(self, path: str | Path) -> None:
         """Look for missing pictures in a folder."""
@@ -324,13 +313,16 @@ def attach_project(dock: SmearReviewWidget) -> ProjectSession:
     """Give a review dock its page "Project"."""
     prefer_project_reader()
     session = ProjectSession(dock)
-    session.saving.holder["listening"] = session._listening
+    # Once the window is there; where a project is opened before, opening does it.
+    QTimer.singleShot(_WARM_MS, session, lambda: Thread(target=warm_up, name="warming").start())
+    session.saving.holder |= {"listening": session._listening, "writing": dock.controller.decider.writing}
     dock.destroyed.connect(partial(_let_go, session.saving.holder))
     return session
 
 
 def _let_go(holder: dict[str, Any], *_: object) -> None:
     """Close what a destroyed dock leaves: Qt objects are gone by now."""
+    holder["writing"].wait()
     with contextlib.suppress(AmlError):
         if (project := holder.get("project")) is not None:
             project.close()

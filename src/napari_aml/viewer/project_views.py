@@ -87,8 +87,12 @@ def restore(dock: SmearReviewWidget, told: dict[str, Any]) -> None:
 
 
 def _apply(layer: Any, look: dict[str, Any]) -> None:
-    layer.visible = bool(look.get("visible", True))
-    layer.opacity = min(1.0, max(0.0, float(look.get("opacity", layer.opacity))))
+    visible, opacity = bool(look.get("visible", True)), min(1.0, max(0.0, float(look.get("opacity", layer.opacity))))
+    # napari draws a layer anew also where nothing changed.
+    if layer.visible != visible:
+        layer.visible = visible
+    if abs(layer.opacity - opacity) > 1e-3:
+        layer.opacity = opacity
 
 
 # ---- the gallery's filters -----------------------------------------------------------------------------------

@@ -1,0 +1,151 @@
+"""ProjectShowing: what was read of a project comes onto the screen piece by piece, so that the window lives on."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+from napari_aml.viewer.in_turns import InTurns
+from napari_aml.viewer.names import MOST_NAMES
+from napari_aml.viewer.private import unwrap
+from napari_aml.viewer.project_views import restore, slide_id_of
+
+if TYPE_CHECKING:
+    from napari_aml.viewer.project_opening import Opened, OpenedSlide
+    from napari_aml.viewer.project_session import ProjectSession
+
+
+#: Of more cells, the project's objects are kept out of Python's search for cycles while it is open.
+_MANY = 10_000
+
+
+class ProjectShowing(QObject):
+    """Shows opened slides: first the picture, then its cells, then the view of before.
+
+    Few cells are shown at once; of very many, each layer is a piece of its own.
+
+    Parameters
+    ----------
+    session
+        Of the dock.
+    """
+
+    def __init__(self, session: ProjectSession) -> None:
+        super().__init__(session)
+        self._session = session
+        self._turns = InTurns(session.dock.show_error, self)
+        self._said = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is still to come."""
+        return self._turns.busy
+
+    def begin(self, opened: Opened) -> None:
+        """Show the slides of a project that was opened, and the view that was saved."""
+        self._run(self._all(opened), opened.slides)
+
+    def one(self, slide: OpenedSlide) -> None:
+        """Show one slide more."""
+        self._run(self._one(slide), [slide])
+
+    def stop(self) -> None:
+        """Drop what is still to come."""
+        gc.unfreeze()
+        self._turns.cancel()
+        self._session.controller.bridge.in_turns = None
+        self.say()
+
+    def say(self, text: str = "") -> None:
+        """Say in the docks what is being waited for; nothing when it is there."""
+        dock = self._session.dock
+        if text or dock.status.text() == self._said:  # else something else was said meanwhile
+            dock.show_message(text)
+        self._said = self._session.state.waiting = text
+
+    def _run(self, pieces: Iterator[None], slides: list[OpenedSlide]) -> None:
+        n = sum(len(s.analysis.cells) for s in slides if s.analysis is not None)
+        if n > _MANY:
+            # Looking for cycles among a million objects that stay makes the window stand still for a quarter of a
+            # second, again and again.
+            gc.freeze()
+        self._turns.run(pieces, at_once=n <= MOST_NAMES)
+
+    # ---- pieces --------------------------------------------------------------------------------------------
+
+    def _all(self, opened: Opened) -> Iterator[None]:
+        session, viewer = self._session, self._session.dock.viewer
+        self.say("Showing the cells …")
+        there = {slide_id_of(unwrap(layer)) for layer in viewer.layers}
+        wanted = opened.session.get("shown")
+        slides = opened.slides
+        chosen = next((s for s in slides if s.slide.slide_id == wanted), slides[-1] if slides else None)
+        layers: list[tuple[Any, OpenedSlide]] = []
+        for slide in slides:
+            layers.append((self._picture(slide, choose=slide is chosen), slide))
+            yield
+        for layer, slide in layers:
+            if slide is chosen:
+                session.dock.choose_picture(layer)
+                if slide.analysis is not None:
+                    yield from self._cells(layer, slide)
+        others = [(layer, slide.analysis) for layer, slide in layers if slide is not chosen and slide.analysis]
+        with session.state.events.others.paused(lambda first, last: (last[0], first[1])):  # told once
+            for layer, analysis in others:
+                session.controller.remember(layer, analysis)
+        if wanted in there:  # it was on the screen before the project was opened
+            for layer in map(unwrap, viewer.layers):
+                if slide_id_of(layer) == wanted:
+                    session.dock.choose_picture(layer)
+        if session.controller.bridge.image is not None:
+            session._bring_up(session.controller.bridge.image)
+        yield
+        restore(session.dock, opened.session)
+        yield
+        session.refresh()
+        self.say()
+        for error in opened.errors:
+            session.dock.show_error(error)
+        session.saving.start_views()
+
+    def _one(self, slide: OpenedSlide) -> Iterator[None]:
+        self.say("Showing the cells …")
+        layer = self._picture(slide, choose=True)
+        yield
+        if slide.analysis is not None:
+            yield from self._cells(layer, slide)
+        self._session._bring_up(layer)
+        self._session.list_slides()
+        self.say()
+
+    def _picture(self, slide: OpenedSlide, *, choose: bool) -> Any:
+        """Put a slide's picture on the screen, where it is not there yet."""
+        from napari.layers import Layer
+
+        session = self._session
+        for layer in map(unwrap, session.dock.viewer.layers):
+            if slide_id_of(layer) == slide.slide.slide_id:
+                if choose:
+                    session.dock.choose_picture(layer)
+                return layer
+        layer = Layer.create(*slide.layer)
+        layer.visible = choose
+        session.dock.viewer.add_layer(layer)  # the dock chooses what comes last
+        if choose:
+            session.dock.choose_picture(layer)
+        return layer
+
+    def _cells(self, layer: Any, slide: OpenedSlide) -> Iterator[None]:
+        """Show the cells of the chosen picture, a layer a piece."""
+        controller = self._session.controller
+        rest: list[Iterator[None]] = []
+        controller.bridge.in_turns = rest.append
+        try:
+            controller.show_result(layer, slide.analysis)
+        finally:
+            controller.bridge.in_turns = None
+        for pieces in rest:
+            yield from pieces
