@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,9 +90,12 @@ class ProfileLikeness:
         x = np.asarray(x, np.float64)
         if x.ndim != 2 or x.shape[1] != self.profiles.shape[1] or not np.isfinite(x).all():
             raise InputError(f"Profiles must be finite and have {self.profiles.shape[1]:,} genes each.")
-        known = _standard(np.asarray(self.profiles, np.float64))
         # Row by row: in a larger product the order of additions, and with it the last digits, may change.
-        return np.array([1.0 - (known @ row).max() for row in _standard(x)])
+        return np.array([1.0 - (self._known @ row).max() for row in _standard(x)])
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        return _standard(np.asarray(self.profiles, np.float64))
 
     def unlike(self, x: np.ndarray) -> np.ndarray:
         """Return which profiles lie above the threshold, bool (n,)."""

@@ -109,7 +109,7 @@ def call_steps(
     for i in range(len(prepared.samples)):
         # One row at a time: in a larger product the order of additions, and with it the last digits, may change.
         with torch.inference_mode():
-            rows = filled[i : i + 1], values[i : i + 1]
+            rows = (filled[i : i + 1],) if filled is values else (filled[i : i + 1], values[i : i + 1])
             logits = [network(torch.from_numpy(np.ascontiguousarray(r, np.float32))).double().numpy()[0] for r in rows]
         calls.append(_call(prepared, bundle, i, logits, filled[i], (ages or {}).get(prepared.samples[i])))
         if time.monotonic() - last > 0.2:
@@ -189,7 +189,7 @@ def _call(
             subtype="", probability=float("nan"), probabilities={}, conformal_set=None, insufficient=insufficient,
             status="refused", warnings=tuple(warnings), unlike=float("nan"), unlike_threshold=threshold, **shared,
         )  # fmt: skip
-    main, zeros = (softmax(v, bundle.temperature) for v in logits)
+    main, zeros = softmax(logits[0], bundle.temperature), softmax(logits[-1], bundle.temperature)
     best = int(main.argmax())
     codes = bundle.codes
     flipped = int(zeros.argmax()) != best

@@ -9,6 +9,7 @@ X_GENE = "XIST"
 #: Abundant RNA without a poly-A tail: many of it means that total RNA was sequenced.
 WITHOUT_TAIL = ("RN7SL1", "RN7SL2", "RN7SK", "RMRP", "RPPH1", "SCARNA2", "SNORD3A")
 _HISTONES = ("H1-", "H2AC", "H2BC", "H3C", "H4C")
+_BEGINNINGS = (MITOCHONDRIAL, *_HISTONES)
 _NAMED = frozenset((*HAEMOGLOBIN, *Y_GENES, X_GENE, *WITHOUT_TAIL))
 
 
@@ -19,4 +20,4 @@ def is_histone(gene: str) -> bool:
 
 def is_quality_gene(gene: str) -> bool:
     """Whether the quality of a sample is judged by this gene, among others."""
-    return gene in _NAMED or gene.startswith(MITOCHONDRIAL) or is_histone(gene)
+    return gene in _NAMED or (gene.startswith(_BEGINNINGS) and (gene.startswith(MITOCHONDRIAL) or is_histone(gene)))

@@ -61,9 +61,11 @@ class Wanted:
             What they stand for, empty for nothing.
         """
         # A model's gene may be found by the name that stands in the file: then all lines of that gene are wanted.
-        by_name = {gene for name, gene in zip(names, genes, strict=True) if name in self._stated}
+        by_name = set()
+        if not self._stated.isdisjoint(names):
+            by_name = {gene for name, gene in zip(names, genes, strict=True) if name in self._stated}
         strange = set(genes).difference(gene_book().symbols)
-        wanted = (self._genes | by_name | {gene for gene in strange if self._is_wanted(gene)}) - {""}
+        wanted = (self._genes | by_name | set(filter(is_quality_gene, strange))) - {""}
         return np.array([i for i, gene in enumerate(genes) if gene in wanted], int)
 
     def _is_wanted(self, gene: str) -> bool:
