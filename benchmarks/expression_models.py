@@ -3,12 +3,14 @@
 ``python benchmarks/expression_models.py DATA_FOLDER --out RESULTS`` where DATA_FOLDER holds
 ``expression/tcga_laml_genExpr_714x173.csv.gz`` and ``expression/tcga_laml_labels.csv``. Writes what
 ``napari-aml expression benchmark`` writes, and prints it with every model's MCC as a share of the best baseline's.
+Finished folds are kept in RESULTS-folds until all is written: a run that was broken off goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -33,9 +35,14 @@ def main() -> None:
     rows = run(
         training_rows_steps(folder / "tcga_laml_genExpr_714x173.csv.gz", folder / "tcga_laml_labels.csv")
     )  # fmt: skip
+    folds = given.out.with_name(f"{given.out.name}-folds")
+    before = len(list(folds.rglob("*.npz")))
+    if before:
+        print(f"{before} finished folds lie in {folds}; those of these settings are not run again.", flush=True)
     made = run(
         benchmark_steps(
-            rows, folds=given.folds, repeats=given.repeats, members=given.members, seed=given.seed, jobs=given.jobs
+            rows, folds=given.folds, repeats=given.repeats, members=given.members, seed=given.seed, jobs=given.jobs,
+            keep=folds,
         )
     )
     command = (
@@ -43,6 +50,7 @@ def main() -> None:
         f"--members {given.members} --seed {given.seed}"
     )
     write_benchmark(made, given.out, command)
+    shutil.rmtree(folds, ignore_errors=True)
     print(markdown(made, command))
     table = overall_table(made)
     best = table[~table["model"].isin(list(NETWORKS))]["mcc"].max()

@@ -10,6 +10,7 @@ import pytest
 from model_parts import small_rows
 
 from napari_aml.errors import InputError
+from napari_aml.expression import benchmarking
 from napari_aml.expression.benchmark_report import write_benchmark
 from napari_aml.expression.benchmarking import MODELS, benchmark_steps
 from napari_aml.progress import Progress, run
@@ -43,6 +44,30 @@ def test_labels_without_meaning_are_not_learnt():
 def test_processes_give_the_same_answers(judged):
     again = run(benchmark_steps(small_rows(45), FEW[:1], folds=3, inner=2, repeats=2, jobs=2))
     assert again.judged[0].prob == pytest.approx(judged.judged[0].prob, abs=1e-9)
+
+
+def test_a_run_that_was_broken_off_goes_on_from_its_finished_folds(tmp_path, monkeypatch):
+    settings = {"folds": 3, "inner": 2, "repeats": 1, "members": 1, "epochs": 1, "keep": tmp_path}
+    rows, models = small_rows(45), (FEW[0], "gene-attention")
+    steps = benchmark_steps(rows, models, **settings)
+    while next(steps).done < 3:
+        pass
+    steps.close()
+    kept = sorted(tmp_path.rglob("*.npz"))
+    assert len(kept) == 3
+    kept[0].write_bytes(b"cut short")
+    begun: list[str] = []
+    answer = benchmarking._answer_steps
+    monkeypatch.setattr(benchmarking, "_answer_steps", lambda task, *a: begun.append(task.model) or answer(task, *a))
+    again = run(benchmark_steps(rows, models, **settings))
+    assert len(begun) == 4  # three that were never begun, one that cannot be read
+    fresh = run(benchmark_steps(rows, models, **{**settings, "keep": None}))
+    for one, other in zip(again.judged, fresh.judged, strict=True):
+        assert (one.prob == other.prob).all()
+        assert (one.chosen, one.silhouette) == (other.chosen, other.silhouette)
+    begun.clear()
+    run(benchmark_steps(rows, models, **{**settings, "seed": 1}))
+    assert len(begun) == 6  # other settings, other folds
 
 
 def test_a_comparison_is_written_whole(judged, tmp_path):

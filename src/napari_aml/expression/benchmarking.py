@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_aml.errors import InputError
+from napari_aml.expression.benchmark_store import FoldStore
 from napari_aml.expression.training.baselines import BASELINES, Scorer, fit_baseline
 from napari_aml.expression.training.data import TrainingRows
 from napari_aml.expression.training.settings import default_settings
@@ -115,6 +118,7 @@ def benchmark_steps(
     epochs: int | None = None,
     seed: int = 0,
     jobs: int = 1,
+    keep: str | Path | None = None,
 ) -> Steps[Benchmark]:
     """Judge models by repeated stratified nested cross-validation, yielding progress.
 
@@ -132,6 +136,8 @@ def benchmark_steps(
         Of everything random.
     jobs
         Processes that share the outer folds; the answers are the same whatever their number.
+    keep
+        Folder in which finished folds are kept: a run that was broken off goes on from there.
 
     Raises
     ------
@@ -153,8 +159,12 @@ def benchmark_steps(
             )
             for m in range(len(models)):
                 tasks.append(_Task(m, models[m], r, f, outer == f, inner, members, epochs, seed + 31 * r + f))
-    running = _in_processes(tasks, rows, k, jobs) if jobs > 1 else _one_by_one(tasks, rows, k)
-    yield from _collected(running, made, len(tasks))
+    said = {"folds": folds, "seed": seed, "settings": NETWORKS | BASELINES}
+    store = None if keep is None else FoldStore(keep, rows, said)
+    before = [] if store is None else [one for one in (_kept(store, task) for task in tasks) if one]
+    left = [task for task in tasks if not any(task is one.task for one in before)]
+    running = _in_processes(left, rows, k, jobs) if jobs > 1 else _one_by_one(left, rows, k)
+    yield from _collected(chain(before, running), made, tasks, store)
     yield Progress(len(tasks), len(tasks), "intervals")
     targets, groups = np.tile(rows.targets, repeats), np.tile(np.arange(n), repeats)
     for one in judged:
@@ -191,21 +201,40 @@ class _Answer:
     seconds: float
 
 
-def _collected(running: Iterator[_Answer | str], made: Benchmark, total: int) -> Steps[None]:
-    """Put answers where they belong as they come; a text is a sign of life."""
-    done, text = 0, ""
+def _name(task: _Task) -> tuple[object, ...]:
+    return task.model, task.repeat, task.fold, task.inner, task.members, task.epochs, task.seed
+
+
+def _kept(store: FoldStore, task: _Task) -> _Answer | None:
+    """Return the answer that an earlier run has kept."""
+    found = store.load(_name(task))
+    if found is None or found["prob"].shape[0] != task.test.sum():
+        return None
+    return _Answer(task, found["prob"], int(found["chosen"]), found["silhouette"].tolist(), float(found["seconds"]))
+
+
+def _collected(
+    running: Iterator[_Answer | str], made: Benchmark, tasks: Sequence[_Task], store: FoldStore | None
+) -> Steps[None]:
+    """Gather answers as they come, keep them, and put them where they belong; a text is a sign of life."""
+    found: dict[tuple[object, ...], _Answer] = {}
+    text = ""
     for event in running:
         if isinstance(event, _Answer):
-            one = made.judged[event.task.place]
-            one.prob[event.task.repeat, event.task.test] = event.prob
-            one.chosen.append(event.chosen)
-            one.silhouette += event.silhouette
-            one.seconds += event.seconds
-            done += 1
+            found[_name(event.task)] = event
             text = f"{event.task.model} done, fold {event.task.fold + 1}, repeat {event.task.repeat + 1}"
+            if store is not None and store.load(_name(event.task)) is None:
+                store.keep(_name(event.task), prob=event.prob, chosen=event.chosen, silhouette=event.silhouette,
+                           seconds=event.seconds)  # fmt: skip
         else:
             text = event or text
-        yield Progress(done, total, text)
+        yield Progress(len(found), len(tasks), text)
+    for answer in (found[_name(task)] for task in tasks):  # in one order, whichever came first
+        one = made.judged[answer.task.place]
+        one.prob[answer.task.repeat, answer.task.test] = answer.prob
+        one.chosen.append(answer.chosen)
+        one.silhouette += answer.silhouette
+        one.seconds += answer.seconds
 
 
 def _one_by_one(tasks: Sequence[_Task], rows: TrainingRows, k: int) -> Iterator[_Answer | str]:
