@@ -24,6 +24,7 @@ from napari_aml.review.sides import Person
 from napari_aml.ui.expression_call import wrapped
 
 _SLIDE = int(Qt.ItemDataRole.UserRole)
+_LEAST_LIST, _MOST_LIST = 40, 92  # pixels
 _NOT_GIVEN = -1
 
 
@@ -64,7 +65,7 @@ class SlideLinks(QWidget):
         self._sample: str | None = None
         self._busy = False
         self.list = QListWidget()
-        self.list.setMaximumHeight(92)
+        self.list.setFixedHeight(_LEAST_LIST)
         self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setToolTip("Tick the slides of the chosen sample's patient.")
@@ -138,6 +139,9 @@ class SlideLinks(QWidget):
             item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
             self.list.addItem(item)
         self.list.blockSignals(False)
+        # As high as its slides need, so that the card below has the room.
+        needed = sum(self.list.sizeHintForRow(i) for i in range(self.list.count())) + 2 * self.list.frameWidth() + 4
+        self.list.setFixedHeight(min(max(needed, _LEAST_LIST), _MOST_LIST))
         self._on_tick()
 
     def tick(self, slide_ids: Sequence[str]) -> None:
