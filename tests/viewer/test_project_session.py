@@ -10,83 +10,12 @@ from PIL import Image
 from qtpy.QtCore import QMimeData, QPointF, Qt, QThreadPool, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QApplication
-from viewer_parts import UM, cells_of, discs, heatmaps_for, predictions_for
+from viewer_parts import analysis_at, idle, opened
 
-from napari_aml.analysis import Analysis
 from napari_aml.review.decisions import ADJUDICATOR, Decision
 from napari_aml.review.project import Project
-from napari_aml.slides import open_slide
 
 pytestmark = pytest.mark.viewer
-CENTRES = [(60, 60), (60, 200), (60, 340), (220, 60), (220, 200), (220, 340)]
-
-
-def analysis_at(path, seed=0):
-    """Six round cells in a picture file of 300 x 400 pixels."""
-    labels, nuclei = discs((300, 400), CENTRES, 40)
-    picture = np.full((300, 400, 3), 235, np.uint8)
-    picture[labels > 0] = (200, 180, 220 - seed)
-    picture[nuclei > 0] = (90, 50, 140)
-    Image.fromarray(picture).save(path)
-    slide = open_slide(path, UM)
-    cells = cells_of(labels, nuclei, slide_id=slide.slide_id)
-    said = predictions_for(len(cells), seed)
-    return Analysis(slide, cells, said, heatmaps_for(cells, said))
-
-
-@pytest.fixture
-def filled(tmp_path):
-    """A closed project of two slides with two readers' decisions on the first one."""
-    with Project.create(tmp_path / "study", reader="ada") as project:
-        for number in range(2):
-            one = analysis_at(tmp_path / f"{number}.png", number)
-            project.add_slide(one.slide, one)
-        first = project.slides()[0].slide_id
-        uids = project.cells(first).table["uid"].tolist()
-        ada, ben = ["MYO", "LYT", "MON", "NGS"], ["MYO", "LYT", "MOB", "MYO"]
-        for reader, codes in (("ada", ada), ("ben", ben)):
-            project.record([Decision(u, first, c, reader) for u, c in zip(uids, codes, strict=False)])
-        project.session.save("ada", {})
-    return project.folder
-
-
-@pytest.fixture
-def make_dock(make_napari_viewer, qtbot, monkeypatch):
-    """Return a function that opens a window with the review dock; all are closed afterwards."""
-    from napari_aml.viewer.dock import SmearReviewWidget
-
-    docks, said = [], []
-    monkeypatch.setattr("napari.utils.notifications.show_error", said.append)
-
-    def make():
-        viewer = make_napari_viewer(show=False)
-        widget = SmearReviewWidget(viewer)
-        viewer.window.add_dock_widget(widget, name="Smear review", area="right")
-        widget.said = said
-        docks.append(widget)
-        QApplication.processEvents()
-        return widget
-
-    yield make
-    for widget in docks:
-        widget.shut_down()
-    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=10_000)
-    for widget in docks:
-        widget.viewer.window.remove_dock_widget(widget)
-        widget.deleteLater()
-    QApplication.processEvents()
-
-
-def idle(qtbot, dock):
-    qtbot.waitUntil(lambda: not dock.controller.busy, timeout=60_000)
-    QApplication.processEvents()
-
-
-def opened(qtbot, dock, folder):
-    dock.project.open(folder)
-    qtbot.waitUntil(lambda: dock.project.project is not None and not dock.controller.busy, timeout=60_000)
-    QApplication.processEvents()
-    return dock.project.project
 
 
 def add_to(dock, analysis):

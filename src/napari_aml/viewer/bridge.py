@@ -197,6 +197,7 @@ class ReviewBridge:
         index = 1 + max(there, default=-1)  # the picture itself may have been removed meanwhile
         with inserting_quietly(self.viewer.layers):
             self.viewer.layers.insert(index, layer)
+        layer.visible = True
         if name == look.CELLS:
             self.viewer.layers.selection.active = layer
             layer.events.paint.connect(self._on_paint)

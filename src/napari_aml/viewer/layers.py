@@ -77,13 +77,14 @@ def placement(image: Layer) -> dict[str, Any]:
 
 
 def make_cells(data: Any, image: Layer) -> Labels:
-    """Return the instance layer: one label a cell, drawn as outlines."""
+    """Return the instance layer: one label a cell, drawn as outlines; hidden until it has its place."""
     from napari.layers import Labels
 
     multiscale = isinstance(data, list)
     layer = Labels(
-        data, name=CELLS, opacity=0.9, colormap=outline_colormap(), multiscale=multiscale, **placement(image)
-    )
+        data, name=CELLS, opacity=0.9, colormap=outline_colormap(), multiscale=multiscale, visible=False,
+        **placement(image),
+    )  # fmt: skip
     layer.contour = 1
     return layer
 
@@ -91,14 +92,16 @@ def make_cells(data: Any, image: Layer) -> Labels:
 def make_classes(data: Any, image: Layer, pixel_size_um: float) -> Labels:
     """Return the class layer: one value a class, in the constant colours of the taxonomy; not for painting.
 
-    Drawn as a band along the inside of the cell's border, so that the cell itself stays as the stain made it.
+    Drawn as a band along the inside of the cell's border, so that the cell itself stays as the stain made it. Hidden
+    until it has its place: napari would else look for the borders three times.
     """
     from napari.layers import Labels
 
     multiscale = isinstance(data, list)
     layer = Labels(
-        data, name=CLASS_LAYER, opacity=1.0, colormap=class_colormap(), multiscale=multiscale, **placement(image)
-    )
+        data, name=CLASS_LAYER, opacity=1.0, colormap=class_colormap(), multiscale=multiscale, visible=False,
+        **placement(image),
+    )  # fmt: skip
     layer.contour = int(np.clip(round(BAND_UM / pixel_size_um), 2, 8))
     layer.editable = False
     return layer

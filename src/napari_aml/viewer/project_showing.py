@@ -95,7 +95,7 @@ class ProjectShowing(QObject):
         others = [(layer, slide.analysis) for layer, slide in layers if slide is not chosen and slide.analysis]
         with session.state.events.others.paused(lambda first, last: (last[0], first[1])):  # told once
             for layer, analysis in others:
-                session.controller.remember(layer, analysis)
+                session.controller.show_result(layer, analysis)  # a person may have chosen it meanwhile
         if wanted in there:  # it was on the screen before the project was opened
             for layer in map(unwrap, viewer.layers):
                 if slide_id_of(layer) == wanted:
