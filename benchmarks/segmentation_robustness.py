@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from segmentation_quality import PIXEL_UM, bccd, dice, matches
 
-from napari_aml.cells import get_segmenter
+from napari_aml.cells import get_segmenter, segment
 from napari_aml.cells.unet import UNetSegmenter
+from napari_aml.slides import open_slide
 
 NO_SMEARS = (
     "astronaut.png", "coffee.png", "chelsea.png", "ihc.png", "retina.jpg", "page.png", "text.png", "rocket.jpg",
@@ -41,6 +42,19 @@ def vignette(rgb: np.ndarray) -> np.ndarray:
     h, w = rgb.shape[:2]
     y, x = np.mgrid[:h, :w]
     return (rgb * (1 - 1.3 * ((y / h - 0.5) ** 2 + (x / w - 0.5) ** 2))[..., None]).astype(np.uint8)
+
+
+def coloured_vignette(rgb: np.ndarray) -> np.ndarray:
+    """Darken towards the corners, which keep 30 % of the red, 40 % of the green and 55 % of the blue light."""
+    h, w = rgb.shape[:2]
+    y, x = np.mgrid[:h, :w]
+    far = ((y / h - 0.5) ** 2 + (x / w - 0.5) ** 2)[..., None]
+    return (rgb * (1 - far * np.array([1.4, 1.2, 0.9]))).astype(np.uint8)
+
+
+def one_sided(rgb: np.ndarray) -> np.ndarray:
+    """Darken towards the left edge, which keeps 40 % of the light."""
+    return (rgb * np.linspace(0.4, 1, rgb.shape[1])[None, :, None]).astype(np.uint8)
 
 
 def noise(rgb: np.ndarray, sigma: float) -> np.ndarray:
@@ -71,6 +85,8 @@ ALTERED: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
     "blur, sigma 2 px": (lambda x: cv2.GaussianBlur(x, (0, 0), 2), 1),
     "blur, sigma 4 px": (lambda x: cv2.GaussianBlur(x, (0, 0), 4), 1),
     "vignette": (vignette, 1),
+    "vignette with colour": (coloured_vignette, 1),
+    "light from one side": (one_sided, 1),
     "noise, sigma 30": (lambda x: noise(x, 30), 1),
     "half the contrast": (lambda x: (x * 0.5 + 90).astype(np.uint8), 1),
     "gamma 0.6": (lambda x: (255 * (x / 255) ** 0.6).astype(np.uint8), 1),
@@ -88,14 +104,18 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=6, help="take every n-th picture")
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared/data")
     parser.add_argument("--weights", type=Path, help="folder that napari_aml.cells.training.fit wrote")
+    parser.add_argument("--only", default="", help="only alterations whose name holds this word")
     args = parser.parse_args()
     segmenter = UNetSegmenter(weights=args.weights) if args.weights else get_segmenter()
     fields = [(cv2.imread(str(p))[..., ::-1], boxes, mask) for p, boxes, mask in bccd(args.data)][:: args.step]
     for name, (alter, factor) in ALTERED.items():
+        if args.only not in name:
+            continue
         right = n_found = n_true = 0
         whole = []
         for rgb, boxes, mask in fields:
-            cells = segmenter.segment(np.ascontiguousarray(alter(rgb)), PIXEL_UM["bccd"] / factor).cells
+            slide = open_slide(np.ascontiguousarray(alter(rgb)), PIXEL_UM["bccd"] / factor)
+            cells = segment(slide, segmenter).masks.to_array()
             found = [
                 tuple(v / factor for v in (b[1].start, b[0].start, b[1].stop, b[0].stop))
                 for b in find_objects(cells) if b
@@ -106,7 +126,7 @@ def main() -> None:
         print(f"{name}: F1 {2 * right / (n_found + n_true):.3f} ({n_true - right} missed, {n_found - right} false), "
               f"Dice {np.mean(whole):.3f}", flush=True)  # fmt: skip
     folder = Path(skimage.data.__file__).parent
-    for name in NO_SMEARS:
+    for name in () if args.only else NO_SMEARS:
         rgb = np.ascontiguousarray(cv2.imread(str(folder / name), cv2.IMREAD_COLOR)[..., ::-1])
         counts = [int((np.unique(segmenter.segment(rgb, um).cells) > 0).sum()) for um in (0.05, 0.1, 0.25, 0.5)]
         print(f"{name}: {counts} cells at 0.05, 0.1, 0.25, 0.5 µm/px", flush=True)

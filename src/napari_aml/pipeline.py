@@ -167,11 +167,14 @@ def segment_slide_steps(
     Parameters, events and errors as there; the last payload is the `Analysis` that is returned, without predictions.
     """
     from napari_aml.cells import get_segmenter, segment_steps
+    from napari_aml.cells.light import uneven_light
     from napari_aml.slides import open_slide
 
     started, clock, bar = now_utc(), time.perf_counter(), _Bar()
     yield Progress(0, _SCALE, "Opening the picture")
     slide = resolve_pixel_size(open_slide(source, pixel_size_um).with_smear_check())
+    if (light := uneven_light(slide)) is not None:
+        slide = slide.with_note(light.note)
     backend = get_segmenter(segmenter)
     bar.start = _OPENING
     yield Progress(round(_SCALE * bar.start), _SCALE, f"{slide.name}: {slide.pixel_size}", slide)

@@ -133,10 +133,15 @@ class Slide(ABC):
         """Return the same slide, looked at: does it look like a smear? Where it does not, a note says why."""
         from napari_aml.slides.smear import check_smear
 
+        check = check_smear(self)
+        other = self.with_note(check.warning) if check.warning else copy.copy(self)
+        other.smear = check
+        return other
+
+    def with_note(self, note: str) -> Self:
+        """Return the same slide with one more note, said first and once."""
         other = copy.copy(self)
-        other.smear = check_smear(self)
-        if other.smear.warning and other.smear.warning not in self.notes:
-            other.notes = (other.smear.warning, *self.notes)
+        other.notes = (note, *(known for known in self.notes if known != note))
         return other
 
     def __deepcopy__(self, memo: object) -> Self:
