@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from napari.layers import Layer
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QApplication
 from viewer_parts import analysis_at
@@ -189,6 +190,26 @@ def test_the_project_is_asked_for_its_decisions_once_and_columns_are_made_once(
     assert dock.state.view.reader == "ada" and len(dock.state.decided) == 4
     gallery.shut_down()
     dock.viewer.window.remove_dock_widget(gallery)
+
+
+def test_words_on_their_way_go_into_the_project_that_is_made_meanwhile(make_dock, qtbot, tmp_path, monkeypatch):
+    from napari_aml.review.decisions import MemoryStore
+    from napari_aml.ui import deciding
+    from napari_aml.viewer.picture_layers import slide_layer
+
+    monkeypatch.setattr(deciding, "AT_ONCE", 2)
+    held, record = threading.Event(), MemoryStore.record
+    monkeypatch.setattr(MemoryStore, "record", lambda self, rows: held.wait(20) and record(self, rows))
+    dock, one = make_dock(), analysis_at(tmp_path / "0.png")
+    layer = Layer.create(*slide_layer(one.slide))
+    dock.controller.remember(layer, one)
+    dock.viewer.add_layer(layer)
+    dock.controller.decider.decide(dock.state.uids, "EOS")
+    assert dock.controller.decider.recording and not dock.state.decided
+    threading.Timer(0.2, held.set).start()
+    dock.project.create(tmp_path / "new")
+    shown(qtbot, dock)
+    assert [d.value for d in dock.project.project.decisions()] == ["EOS"] * 6 and len(dock.state.decided) == 6
 
 
 def test_an_error_in_a_piece_is_said_and_ends_it(qtbot):

@@ -104,9 +104,9 @@ class ProjectSession(QObject):
         """Close the project; layers and cells stay on the screen."""
         project = self.project
         self.showing.stop()
+        self.controller.decider.settle()  # what was said goes into this record, not into the next
         if project is None:
             return
-        self.controller.decider.settle()  # what was said goes into this project
         self.saving.stop()
         self.project = None
         self.state.store = MemoryStore()
@@ -274,6 +274,7 @@ class ProjectSession(QObject):
 
     def set_reader(self, alias: str) -> None:
         """Let another reader sit down."""
+        self.controller.decider.settle()
         if self.project is not None and not self.project.read_only:
             self.project.add_reader(alias)
             self.project.still_here(alias)

@@ -38,6 +38,7 @@ class ProjectShowing(QObject):
         self._session = session
         self._turns = InTurns(session.dock.show_error, self)
         self._said = ""
+        self._frozen = False
 
     @property
     def busy(self) -> bool:
@@ -53,8 +54,10 @@ class ProjectShowing(QObject):
         self._run(self._one(slide), [slide])
 
     def stop(self) -> None:
-        """Drop what is still to come."""
-        gc.unfreeze()
+        """Drop what is still to come; the project is being closed."""
+        if self._frozen:
+            gc.unfreeze()
+            self._frozen = False
         self._turns.cancel()
         self._session.controller.bridge.in_turns = None
         self.say()
@@ -72,6 +75,7 @@ class ProjectShowing(QObject):
             # Looking for cycles among a million objects that stay makes the window stand still for a quarter of a
             # second, again and again.
             gc.freeze()
+            self._frozen = True
         self._turns.run(pieces, at_once=n <= MOST_NAMES)
 
     # ---- pieces --------------------------------------------------------------------------------------------
