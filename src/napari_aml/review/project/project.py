@@ -356,9 +356,7 @@ class Project:
         from napari_aml.review.final import final_codes
 
         analysis = Analysis(slide if slide is not None else self.open_slide(slide_id), *self.parts(slide_id))
-        names = ["uid", *(["class"] if analysis.predictions is not None else [])]
-        final = final_codes(analysis.table()[names], self.decisions())
-        analysis.final = final.set_index(analysis.cells.table["uid"])
+        analysis.final = final_codes(analysis.table(), self.decisions()).set_index(analysis.cells.table["uid"])
         return analysis
 
     def parts(self, slide_id: str) -> tuple[Cells, Predictions | None, Any, Any, dict[str, Any]]:
