@@ -68,8 +68,7 @@ def test_heatmap_methods_of_the_manifest_are_those_of_the_command_line(manifest)
     from napari_aml.cli.app import Cam
 
     listed = manifest.contributions.configurations["heatmap"].properties["method"].enum
-    # The dock shows the recommendation beside the map; a preference names the method itself.
-    assert set(listed) == {method.value for method in Cam} - {"recommended"}
+    assert set(listed) == {method.value for method in Cam}
 
 
 @pytest.mark.parametrize("module", ["readers", "sample_data", "commands", "settings"])
