@@ -48,5 +48,5 @@ def test_the_settings_are_those_that_there_are(page, tmp_path):
     }
     known = {f.name for f in dataclasses.fields(TrainConfig)}
     assert named <= known
-    assert known - named <= {"name", "version", "checkpoint_minutes", "unreadable"}
+    assert known - named <= {"checkpoint_minutes", "unreadable"}
     assert all(f"`{name}`" in table for name in PRESETS)
