@@ -99,6 +99,18 @@ def _spawn(dataset, out: Path) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
+def test_a_second_run_in_the_same_folder_is_refused_while_the_first_is_at_work(easy, tmp_path):
+    steps = train_steps(easy, tiny(epochs=2), tmp_path / "bundle")
+    for event in steps:
+        if event.payload is not None:  # an epoch is done
+            break
+    with pytest.raises(InputError, match="Another training is at work"):
+        train(easy, tiny(epochs=2), tmp_path / "bundle")
+    steps.close()
+    assert not list(tmp_path.glob("*.lock"))
+    assert train(easy, tiny(epochs=2), tmp_path / "bundle").bundle is not None
+
+
 def test_killed_and_taken_up_again_from_the_command_line(easy, tmp_path):
     checkpoint = tmp_path / "killed.training" / "checkpoint.pt"
     process = _spawn(easy, tmp_path / "killed")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,37 @@ from napari_aml._files import replacing
 from napari_aml.errors import InputError, OutputError
 
 CHECKPOINT = "checkpoint.pt"
+
+
+@contextlib.contextmanager
+def alone(work: Path) -> Iterator[None]:
+    """Hold the work folder of a run against a second one; the lock ends with the process that holds it.
+
+    Raises
+    ------
+    InputError
+        When another run is at work there.
+    OutputError
+        When the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(work.with_name(work.name + ".lock"), timeout=0)
+    try:
+        work.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(
+            f"Another training is at work in '{work}'.", "Let it end, or give this one another --out."
+        ) from error
+    except OSError as error:
+        raise OutputError(f"Cannot write beside '{work}': {error.strerror or error}.") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes it on release
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
 class Checkpoints:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_aml._files import replacing
+from napari_aml.classify.training.engine.checkpoints import alone
 from napari_aml.classify.training.engine.running import TrainResult, train_steps
 from napari_aml.classify.training.engine.settings import TrainConfig, flat, read_toml
 from napari_aml.datasets import Dataset, Split, split
@@ -106,7 +107,7 @@ def _plain(config: TrainConfig) -> TrainConfig:
     """Return the settings of a teacher: without those that belong to the student alone."""
     base = TrainConfig()
     alone = ("backbone_args", "start", "weights", "pretrained", "teacher", "teacher_weights", "harder", "tta", "name",
-             "layer_decay", "freeze", "train_only", "drop_path")  # fmt: skip
+             "version", "title", "layer_decay", "freeze", "train_only", "drop_path")  # fmt: skip
     return config.changed(**{name: getattr(base, name) for name in alone})
 
 
@@ -138,6 +139,19 @@ def recipe_steps(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("A recipe of stages runs in one process.", "Start it without torchrun or accelerate.")
     work = out.with_name(out.name + ".training")
+    with alone(work):
+        return (yield from _staged_steps(dataset, parts, out, work, base, division, fresh))
+
+
+def _staged_steps(
+    dataset: Dataset,
+    parts: list[tuple[str, TrainConfig]],
+    out: Path,
+    work: Path,
+    base: ModelBundle | str | Path | None,
+    division: Split | None,
+    fresh: bool,
+) -> Steps[TrainResult]:
     config = parts[-1][1]
     division = division or split(
         dataset, seed=config.split_seed,

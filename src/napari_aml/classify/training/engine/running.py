@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 from napari_aml._files import replacing
 from napari_aml.classify.training.engine.building import build, settings_of
 from napari_aml.classify.training.engine.cards import by_source, training_card
-from napari_aml.classify.training.engine.checkpoints import Checkpoints
+from napari_aml.classify.training.engine.checkpoints import Checkpoints, alone
 from napari_aml.classify.training.engine.crops import Crops, cut_steps, nominal_field
 from napari_aml.classify.training.engine.distilling import teacher_of
 from napari_aml.classify.training.engine.finishing import calibrated_steps, drawing_chances
@@ -122,7 +123,8 @@ def train_steps(
         config = settings_of(bundle, config)
     processes = Processes(config.device)
     try:
-        return (yield from _run_steps(dataset, config, out, bundle, division, work, fresh, processes, own_start))
+        with alone(work) if processes.first else nullcontext():
+            return (yield from _run_steps(dataset, config, out, bundle, division, work, fresh, processes, own_start))
     finally:
         processes.leave()
 
