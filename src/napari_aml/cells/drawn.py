@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: Thinned pictures of at most so many pixels are kept (64 MiB each); finer ones are drawn where they are looked at.
 KEPT_PIXELS = 1 << 24
+#: Height and width of the largest picture that is drawn before a window asks for it: as many pixels.
+_LARGEST_SIDE = 4096
 
 Box = tuple[int, int, int, int]
 
@@ -82,8 +84,29 @@ def steps_for(shape: tuple[int, int]) -> list[int]:
     return steps
 
 
-def coarsest(masks: CellMasks) -> tuple[int, np.ndarray]:
-    """Return the step of the coarsest picture of a slide, and this picture: what is seen first of it."""
-    step = steps_for(masks.shape)[-1]
-    height, width = (-(-n // step) for n in masks.shape)
-    return step, draw_thinned(masks, (0, 0, height, width), step)
+def steps_ahead(shape: tuple[int, int]) -> list[int]:
+    """Return the steps of those pictures of a slide that a window may show first, finest first; none for a small one.
+
+    A window shows the coarsest level that still has more pixels than itself: on a large screen not the last one.
+    """
+    return [step for step in steps_for(shape)[1:] if max(shape) / step <= _LARGEST_SIDE]
+
+
+def keep_drawn(masks: CellMasks, step: int, labels: np.ndarray) -> None:
+    """Let masks have a picture thinned by `step`, and all coarser ones, which are every so many pixels of it."""
+    for coarser in steps_ahead(masks.shape):
+        if coarser >= step:
+            every = coarser // step
+            masks.drawn[coarser] = labels if every == 1 else np.ascontiguousarray(labels[::every, ::every])
+
+
+def draw_ahead(masks: CellMasks) -> tuple[int, np.ndarray] | None:
+    """Draw what a window may show first; return the finest of these pictures and its step, None for a small slide."""
+    steps = steps_ahead(masks.shape)
+    if not steps:
+        return None
+    step = steps[0]
+    if any(s not in masks.drawn for s in steps):
+        height, width = (-(-n // step) for n in masks.shape)
+        keep_drawn(masks, step, draw_thinned(masks, (0, 0, height, width), step))
+    return step, masks.drawn[step]

@@ -35,6 +35,13 @@ class Overview:
     scale: float
 
 
+def overview_shape(slide: Slide, longest: int) -> tuple[int, int]:
+    """Return height and width of the picture that `overview_steps` makes."""
+    scale = min(1.0, longest / max(slide.shape))
+    height, width = slide.shape
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def overview_steps(slide: Slide, longest: int) -> Steps[Overview]:
     """Shrink a slide to at most `longest` pixels on its long side; a smaller slide stays as it is.
 
@@ -46,7 +53,7 @@ def overview_steps(slide: Slide, longest: int) -> Steps[Overview]:
     fits = [i for i, lv in enumerate(slide.levels) if lv.downsample * scale <= 1.01]
     level = max(fits, default=0)
     there = slide.levels[level]
-    height, width = (max(1, round(s * scale)) for s in slide.shape)
+    height, width = overview_shape(slide, longest)
     out = np.empty((height, width, 3), np.uint8)
     ky, kx = there.height / height, there.width / width
     step = max(1, int(_BLOCK / max(ky, kx)))
@@ -55,7 +62,7 @@ def overview_steps(slide: Slide, longest: int) -> Steps[Overview]:
         for left in range(0, width, step):
             bottom, right = min(top + step, height), min(left + step, width)
             y0, x0, y1, x1 = round(top * ky), round(left * kx), round(bottom * ky), round(right * kx)
-            block = slide.region(level, y0, x0, max(1, y1 - y0), max(1, x1 - x0))
+            block = slide.peek(level, y0, x0, max(1, y1 - y0), max(1, x1 - x0))
             size = (right - left, bottom - top)
             out[top:bottom, left:right] = cv2.resize(block, size, interpolation=cv2.INTER_AREA)
             if time.perf_counter() - said > _YIELD_SECONDS:

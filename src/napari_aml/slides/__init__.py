@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from napari_aml.slides.files import SUFFIXES, open_slide
-from napari_aml.slides.pixel_size import PixelSize
+from napari_aml.slides.pixel_size import UNKNOWN, PixelSize
 from napari_aml.slides.slide import Level, Slide
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from napari_aml.slides.synthetic import SyntheticSlide
 
 __all__ = [
-    "SUFFIXES", "ArraySlide", "Level", "PixelSize", "RedCellMeasurement", "Slide", "SmearCheck", "SyntheticSlide",
-    "check_smear", "measure_pixel_size", "open_slide",
+    "SUFFIXES", "UNKNOWN", "ArraySlide", "Level", "PixelSize", "RedCellMeasurement", "Slide", "SmearCheck",
+    "SyntheticSlide", "check_smear", "measure_pixel_size", "open_slide",
 ]  # fmt: skip
 
 _LAZY = {

@@ -63,9 +63,18 @@ class Slide(ABC):
     def _hash(self) -> str:
         """Return a SHA-256 of the content."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether pixels can be read without waiting for the whole picture to be decoded."""
+        return True
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the slide is `ready`, at most so many seconds; return whether it is. See `ComingSlide`."""
+        return True
+
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the file (or of the pixels, for an array)."""
+        """SHA-256 of the file (or of the pixels, for an array); whoever knows it already sets it."""
         return self._hash()
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage
 
+from napari_aml.errors import AmlError
 from napari_aml.ui.picture import rgba_image
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ SIDES = (64, 96, 128, 192, 256)
 #: Memory for thumbnails, bytes.
 BUDGET = 192 << 20
 _BATCH, _THREADS = 12, 2
+#: While a picture is still being decoded, so often it is asked whether anybody waits for it.
+_PATIENCE_S = 0.05
 
 Key = tuple[str, int]
 
@@ -129,7 +132,7 @@ class Thumbnails(QObject):
     # ---- in the worker threads -----------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while True:
+        while self._awaited():
             with self._lock:
                 batch, self._wanted = self._wanted[:_BATCH], self._wanted[_BATCH:]
                 generation = self._generation
@@ -142,6 +145,20 @@ class Thumbnails(QObject):
                 self._cut.emit(images, generation)
             except RuntimeError:  # deleted meanwhile: nobody waits for them any more
                 return
+
+    def _awaited(self) -> bool:
+        """Wait for the picture of what is wanted next; False when the gallery was closed meanwhile."""
+        while True:
+            with self._lock:
+                slide = self._wanted[0][1].slide if self._wanted else None
+                if self._closed and slide is None:
+                    self._workers -= 1
+                    return False
+            try:
+                if slide is None or slide.wait(_PATIENCE_S):
+                    return True
+            except AmlError:
+                return True
 
     # ---- in the main thread --------------------------------------------------------------------------------
 

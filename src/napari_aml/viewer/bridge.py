@@ -22,6 +22,7 @@ from napari_aml.viewer.drawing import Box, draw_masks, draw_thinned, is_field, p
 from napari_aml.viewer.features import look_at, write_features, write_some_features
 from napari_aml.viewer.names import MOST_NAMES, frame_selected, write_names
 from napari_aml.viewer.private import inserting_quietly, painted_box
+from napari_aml.viewer.reveal import Reveal
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -65,6 +66,7 @@ class ReviewBridge:
         self._layers: dict[str, Layer] = {}
         self._classes = ClassPicture(state)
         self.in_turns: Callable[[Iterator[None]], object] | None = None
+        self._reveal = Reveal(viewer.layers)
         self.later: Callable[[str, Callable[[], object]], object] = lambda _, action: action()
         self._writing = 0
         self._stale: set[str] = set()
@@ -197,7 +199,7 @@ class ReviewBridge:
         index = 1 + max(there, default=-1)  # the picture itself may have been removed meanwhile
         with inserting_quietly(self.viewer.layers):
             self.viewer.layers.insert(index, layer)
-        layer.visible = True
+        self._reveal(layer)
         if name == look.CELLS:
             self.viewer.layers.selection.active = layer
             layer.events.paint.connect(self._on_paint)
@@ -212,7 +214,7 @@ class ReviewBridge:
         self._classes.refresh()
         pieces = self._show(analysis.slide)
         if self.in_turns is not None:
-            self.in_turns(pieces)
+            self.in_turns(self._reveal.bit_by_bit(pieces))
         else:
             list(pieces)
 

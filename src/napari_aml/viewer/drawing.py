@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_aml.cells.drawn import Box, coarsest, draw_masks, draw_thinned, steps_for
+from napari_aml.cells.drawn import Box, draw_ahead, draw_masks, draw_thinned, steps_for
 
 if TYPE_CHECKING:
     from napari_aml.cells import CellMasks
@@ -25,7 +25,7 @@ FIELD_PIXELS = 1 << 26
 def prepare(masks: CellMasks) -> None:
     """Draw what a large slide shows first, in any thread: of 100,000 cells it takes a second."""
     if not is_field(masks.shape):
-        coarsest(masks)
+        draw_ahead(masks)
 
 
 class DrawnLevel:

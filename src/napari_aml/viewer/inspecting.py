@@ -9,6 +9,7 @@ import numpy as np
 from napari_aml.taxonomy import cell_class
 from napari_aml.ui.cell_view import Bar, CellView, Evidence
 from napari_aml.ui.state import UNCLASSIFIED, ReviewState
+from napari_aml.viewer.picture_layers import BLANK
 
 if TYPE_CHECKING:
     from napari_aml.explain import Heatmaps
@@ -92,7 +93,10 @@ def _crop(analysis: Any, cell: Any, crop_um: float) -> tuple[np.ndarray, np.ndar
 
     from napari_aml.cells import crops
 
-    picture = crops(analysis.slide, [cell["y"]], [cell["x"]], crop_um, CROP_PX)[0]
+    if analysis.slide.ready:
+        picture = crops(analysis.slide, [cell["y"]], [cell["x"]], crop_um, CROP_PX)[0]
+    else:  # the window does not wait for it
+        picture = np.full((CROP_PX, CROP_PX, 3), BLANK, np.uint8)
     side = crop_um / analysis.slide.pixel_size.um
     top, left = float(cell["y"]) - side / 2, float(cell["x"]) - side / 2
     y0, x0 = int(np.floor(top)), int(np.floor(left))

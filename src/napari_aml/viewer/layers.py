@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_aml.taxonomy import CLASSES, cell_class
+from napari_aml.viewer.private import without_tools
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer, Points
@@ -86,6 +87,8 @@ def make_cells(data: Any, image: Layer) -> Labels:
         **placement(image),
     )  # fmt: skip
     layer.contour = 1
+    if multiscale:
+        without_tools(layer)
     return layer
 
 
@@ -104,6 +107,7 @@ def make_classes(data: Any, image: Layer, pixel_size_um: float) -> Labels:
     )  # fmt: skip
     layer.contour = int(np.clip(round(BAND_UM / pixel_size_um), 2, 8))
     layer.editable = False
+    without_tools(layer)
     return layer
 
 

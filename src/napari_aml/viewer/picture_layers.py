@@ -15,7 +15,9 @@ import math
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from napari_aml.export.overview import overview_shape
 from napari_aml.progress import Progress
+from napari_aml.slides.coming import ComingSlide
 from napari_aml.slides.pixel_size import PixelSize, to_um
 
 if TYPE_CHECKING:
@@ -32,12 +34,14 @@ KEY = "napari_aml"
 IN_MEMORY_PIXELS = 1 << 25
 # The coarsest level that is shown is at most this high and wide.
 OVERVIEW_PX = 4096
+#: Grey value of what is still being decoded: that of a smear's empty ground.
+BLANK = 235
 _STEP = 4
 _CHUNK = 1024
 
 
 class _LevelArray:
-    """One level of a slide as an array that is read where it is sliced."""
+    """One level of a slide as an array that is read where it is sliced; plain while the slide is still decoded."""
 
     ndim = 3
 
@@ -47,48 +51,86 @@ class _LevelArray:
         self._slide, self._level = slide, level
         self.shape = (slide.levels[level].height, slide.levels[level].width, 3)
         self.dtype = np.dtype("uint8")
+        self.size = self.shape[0] * self.shape[1] * 3
 
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> Any:
-        (y0, y1, _), (x0, x1, _) = (part.indices(n) for part, n in zip(key[:2], self.shape[:2], strict=True))
-        return self._slide.region(self._level, y0, x0, y1 - y0, x1 - x0)[:, :, key[2]]
+    def __getitem__(self, key: Any) -> Any:
+        key = key if isinstance(key, tuple) else (key,)
+        key = (*key, *[slice(None)] * (3 - len(key)))
+        (y0, y1, sy), (x0, x1, sx) = (part.indices(n) for part, n in zip(key[:2], self.shape[:2], strict=True))
+        h, w = max(0, y1 - y0), max(0, x1 - x0)
+        if not self._slide.ready:  # the window does not wait: it is drawn again when the picture is there
+            return _blank(h, w)[::sy, ::sx, key[2]]
+        return self._slide.peek(self._level, y0, x0, h, w)[::sy, ::sx, key[2]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        whole = self[:, :]
+        return whole if dtype is None else whole.astype(dtype)
 
 
 def display_levels(slide: Slide) -> list[Any]:
     """Return the slide as arrays uint8 (h, w, 3) for napari, finest first: one in memory, or lazy ones of a pyramid.
 
-    Where the file has no coarse level, one is computed, for napari would else load the finest level whole.
+    Where the file has no coarse level, one is computed, for napari would else load the finest level whole. Of a slide
+    that is still being decoded, what is in memory is blank until `fill_in`.
     """
     import dask.array as da
     import numpy as np
 
     height, width = slide.shape
     if len(slide.levels) == 1 and height * width <= IN_MEMORY_PIXELS:
-        return [slide.region(0, 0, 0, height, width)]
+        return [slide.region(0, 0, 0, height, width) if slide.ready else _blank(height, width)]
+    coarser = _blanks(slide)
+    if slide.ready:
+        _draw_coarser(slide, coarser)
+    if isinstance(slide, ComingSlide):  # in memory, once it is there: nothing to be kept a second time
+        return [_LevelArray(slide, 0), *coarser]
     token = uuid.uuid4().hex  # napari keeps decoded tiles by this name: it must never be used twice
     settings = {"chunks": (_CHUNK, _CHUNK, 3), "asarray": False, "meta": np.empty((0, 0, 0), np.uint8)}
     levels: list[Any] = [
         da.from_array(_LevelArray(slide, i), name=f"slide-{token}-{i}", **settings) for i in range(len(slide.levels))
     ]
-    return levels + _coarser(slide)
+    return levels + coarser
 
 
-def _coarser(slide: Slide) -> list[Any]:
-    import cv2
+def fill_in(slide: Slide, levels: list[Any]) -> None:
+    """Draw what `display_levels` left blank, in place, once the slide is ready; in any thread."""
+    if isinstance(levels[0], _LevelArray):
+        _draw_coarser(slide, levels[1:])
+    else:
+        levels[0][:] = slide.peek(0, 0, 0, *slide.shape)
 
-    from napari_aml.export.overview import overview_steps
-    from napari_aml.progress import run
 
+def _blank(height: int, width: int) -> np.ndarray:
+    import numpy as np
+
+    return np.full((height, width, 3), BLANK, np.uint8)
+
+
+def _blanks(slide: Slide) -> list[np.ndarray]:
+    """Return blank pictures for the coarser levels that the file lacks, finest first."""
     last = slide.levels[-1]
     side = max(last.height, last.width)
     found: list[np.ndarray] = []
     while side > OVERVIEW_PX:
         side = math.ceil(side / _STEP)
         if not found:
-            found.append(run(overview_steps(slide, side)).rgb)
+            found.append(_blank(*overview_shape(slide, side)))
         else:
-            h, w = (math.ceil(n / _STEP) for n in found[-1].shape[:2])
-            found.append(cv2.resize(found[-1], (w, h), interpolation=cv2.INTER_AREA))
+            found.append(_blank(*(math.ceil(n / _STEP) for n in found[-1].shape[:2])))
     return found
+
+
+def _draw_coarser(slide: Slide, coarser: list[np.ndarray]) -> None:
+    import cv2
+
+    from napari_aml.export.overview import overview_steps
+    from napari_aml.progress import run
+
+    for finer, level in zip([None, *coarser], coarser, strict=False):
+        if finer is None:
+            level[:] = run(overview_steps(slide, max(level.shape[:2]))).rgb
+        else:
+            level[:] = cv2.resize(finer, level.shape[1::-1], interpolation=cv2.INTER_AREA)
 
 
 def slide_layer(slide: Slide, name: str | None = None) -> LayerData:

@@ -89,6 +89,34 @@ def load_label_colours(colormap: Any) -> None:
         colormap._data_to_texture(labels)
 
 
+def without_tools(layer: Any) -> None:
+    """Let napari make nothing for drawing on a label layer that nobody can draw on.
+
+    A layer's ``_overlays`` (napari/layers/labels/labels.py) are visible from the start, so that a polygon, its corners
+    and its lines are built with each layer: a third of the time that a layer takes.
+    """
+    for name in ("polygon", "brush_stroke"):
+        overlay = getattr(layer, "_overlays", {}).get(name)
+        if overlay is not None:
+            overlay.visible = False
+
+
+def draw_letters(viewer: Any, letters: str) -> Iterator[None]:
+    """Let the canvas make its pictures of letters, one at a time; in the window's thread.
+
+    It makes them with the first text on it, all in one go (napari/_vispy/utils/qt_font.py, ``QtTextureFont``; vispy
+    asks for nine more than the text has: vispy/visuals/text/text.py, ``_text_to_vbo``).
+    """
+    try:
+        info = unwrap(viewer).window._qt_viewer.canvas.font_info()
+        font = info.font_manager.get_font(info.face)
+        for letter in dict.fromkeys("ÅÉÑŐjgpqy " + letters):
+            font[letter]
+            yield
+    except (AttributeError, TypeError, KeyError, RuntimeError):  # the first text draws them
+        return
+
+
 def painted_box(item: Any) -> Box | None:
     """Return the box (y0, x0, y1, x1) of one undo item that ``Labels.events.paint`` carries; None if unreadable.
 

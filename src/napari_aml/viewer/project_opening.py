@@ -34,11 +34,14 @@ class OpenedSlide:
         The slide; None for the other where no cells were found yet.
     layer
         The slide as napari's layer tuple.
+    drawn
+        Whether the layer shows the picture already; it is blank where the slide was still being decoded.
     """
 
     slide: Slide
     analysis: Analysis | None
     layer: LayerData
+    drawn: bool = True
 
 
 @dataclass
@@ -75,12 +78,12 @@ def read_slide(project: Project, slide_id: str) -> OpenedSlide:
     from napari_aml.review.project.files import making_many
     from napari_aml.ui.cell_index import index_of
 
-    def picture() -> tuple[Slide, LayerData]:
-        slide = project.open_slide(slide_id)
-        assert slide.slide_id  # which reads the whole file once
-        return slide, slide_layer(slide)
+    def picture() -> tuple[Slide, LayerData, bool]:
+        slide = project.open_slide(slide_id, coming=True)
+        drawn = slide.ready  # asked first: what comes while the layer is made is drawn once more
+        return slide, slide_layer(slide), drawn
 
-    # A picture file is decoded outside of Python's lock: what is known of its cells is read meanwhile.
+    # What is known of the cells is read meanwhile; they do not wait for a picture that has to be decoded whole.
     with ThreadPoolExecutor(1, "picture") as beside, making_many():
         coming = beside.submit(picture)
         parts = project.parts(slide_id) if project.has_cells(slide_id) else None
@@ -89,8 +92,8 @@ def read_slide(project: Project, slide_id: str) -> OpenedSlide:
             index_of(parts[0].table)
             prepare(parts[0].masks)
         warm_up()
-        slide, layer = coming.result()
-    return OpenedSlide(slide, None if parts is None else Analysis(slide, *parts), layer)
+        slide, layer, drawn = coming.result()
+    return OpenedSlide(slide, None if parts is None else Analysis(slide, *parts), layer, drawn)
 
 
 def opening_steps(path: str | Path, reader: str = "") -> Steps[Opened]:
@@ -115,12 +118,14 @@ def opening_steps(path: str | Path, reader: str = "") -> Steps[Opened]:
         opened.view, opened.seen = ReaderView(sits_down, rows), rows[-1].seq if rows else 0
         entries = [e.slide_id for e in project.slides()]
         wanted = [s for s in opened.session.get("slides", entries[:AT_ONCE]) if s in entries]
-        for number, slide_id in enumerate(wanted):
+        first = opened.session.get("shown")
+        for number, slide_id in enumerate(sorted(wanted, key=lambda s: s != first)):  # its picture comes first
             yield Progress(number, len(wanted), f"Slide {number + 1} of {len(wanted)}")
             try:
                 opened.slides.append(read_slide(project, slide_id))
             except AmlError as error:
                 opened.errors.append(error)
+        opened.slides.sort(key=lambda s: wanted.index(s.slide.slide_id))
         return opened
     except BaseException:
         project.close()

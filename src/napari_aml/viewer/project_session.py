@@ -18,7 +18,9 @@ from napari_aml.review.decisions import Decision, MemoryStore
 from napari_aml.ui.listening import Listening
 from napari_aml.ui.project_page import ProjectPage, SlideLine
 from napari_aml.ui.state import DEFAULT_READER
-from napari_aml.viewer.private import unwrap
+from napari_aml.viewer.in_turns import InTurns
+from napari_aml.viewer.layers import VALUE_OF_CODE
+from napari_aml.viewer.private import draw_letters, unwrap
 from napari_aml.viewer.project_opening import Opened, OpenedSlide, opening_steps, read_slide
 from napari_aml.viewer.project_readers import ProjectReaders
 from napari_aml.viewer.project_saving import ProjectSaving
@@ -62,6 +64,7 @@ class ProjectSession(QObject):
         self.showing = ProjectShowing(self)
         self.saving = ProjectSaving(self)
         self.readers = ProjectReaders(self)
+        self._letters = InTurns(lambda _: None, self)
         page = self.page
         page.createRequested.connect(lambda path: self._try(self.create, path))
         page.openRequested.connect(lambda path: self._try(self.open, path))
@@ -74,6 +77,11 @@ class ProjectSession(QObject):
         page.setReaders([], self.state.reader)
         self._listening.connect(self.state.events.blinded, self._on_blinded)
         self.controller.finished.connect(self._on_analysed)
+
+    def warm_up(self) -> None:
+        """Do what is slow only the first time before a project is there to wait for it: in a thread, and bit by bit."""
+        Thread(target=warm_up, name="warming").start()
+        self._letters.run(draw_letters(self.dock.viewer, "".join(VALUE_OF_CODE)))
 
     # ---- a project comes and goes --------------------------------------------------------------------------
 
@@ -96,6 +104,7 @@ class ProjectSession(QObject):
         reader = "" if self.state.reader == DEFAULT_READER else self.state.reader
         job = self.dock.job_bar.run(lambda: opening_steps(path, reader), "Opening the project")
         self.showing.say("Opening the project …")
+        self._letters.run(draw_letters(self.dock.viewer, "".join(VALUE_OF_CODE)))
         job.returned.connect(self._on_opened)
         job.failed.connect(lambda _: self.showing.say())
         job.cancelled.connect(self.showing.say)
@@ -116,6 +125,8 @@ class ProjectSession(QObject):
     def shut_down(self) -> None:
         """Close the project and stop listening; safe to call twice."""
         self.close()
+        self._letters.cancel()
+        self.showing.shut_down()
         self._listening.release()
 
     def _on_opened(self, opened: Opened) -> None:
@@ -315,7 +326,7 @@ def attach_project(dock: SmearReviewWidget) -> ProjectSession:
     prefer_project_reader()
     session = ProjectSession(dock)
     # Once the window is there; where a project is opened before, opening does it.
-    QTimer.singleShot(_WARM_MS, session, lambda: Thread(target=warm_up, name="warming").start())
+    QTimer.singleShot(_WARM_MS, session, session.warm_up)
     session.saving.holder |= {"listening": session._listening, "writing": dock.controller.decider.writing}
     dock.destroyed.connect(partial(_let_go, session.saving.holder))
     return session

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_aml.viewer.coming_pictures import ComingPictures
 from napari_aml.viewer.in_turns import InTurns
 from napari_aml.viewer.names import MOST_NAMES
 from napari_aml.viewer.private import unwrap
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 
 #: Of more cells, the project's objects are kept out of Python's search for cycles while it is open.
 _MANY = 10_000
+_DECODING = "The picture is being decoded …"
 
 
 class ProjectShowing(QObject):
     """Shows opened slides: first the picture, then its cells, then the view of before.
+
+    A picture that is still being decoded is a blank area until it has come; nothing else waits for it.
 
     Few cells are shown at once; of very many, each layer is a piece of its own.
 
@@ -37,13 +41,19 @@ class ProjectShowing(QObject):
         super().__init__(session)
         self._session = session
         self._turns = InTurns(session.dock.show_error, self)
+        self._pictures = ComingPictures(session.dock.viewer, self._on_drawn, self._on_lost, self)
         self._said = ""
         self._frozen = False
 
     @property
     def busy(self) -> bool:
         """Whether something is still to come."""
-        return self._turns.busy
+        return self._turns.busy or self._pictures.busy
+
+    @property
+    def decoding(self) -> bool:
+        """Whether a picture is still to come."""
+        return self._pictures.busy
 
     def begin(self, opened: Opened) -> None:
         """Show the slides of a project that was opened, and the view that was saved."""
@@ -78,6 +88,11 @@ class ProjectShowing(QObject):
             self._frozen = True
         self._turns.run(pieces, at_once=n <= MOST_NAMES)
 
+    def shut_down(self) -> None:
+        """Drop what is still to come, and wait for no picture: the window goes."""
+        self.stop()
+        self._pictures.stop()
+
     # ---- pieces --------------------------------------------------------------------------------------------
 
     def _all(self, opened: Opened) -> Iterator[None]:
@@ -110,7 +125,7 @@ class ProjectShowing(QObject):
         restore(session.dock, opened.session)
         yield
         session.refresh()
-        self.say()
+        self.say(_DECODING if self._pictures.busy else "")
         for error in opened.errors:
             session.dock.show_error(error)
         session.saving.start_views()
@@ -123,7 +138,7 @@ class ProjectShowing(QObject):
             yield from self._cells(layer, slide)
         self._session._bring_up(layer)
         self._session.list_slides()
-        self.say()
+        self.say(_DECODING if self._pictures.busy else "")
 
     def _picture(self, slide: OpenedSlide, *, choose: bool) -> Any:
         """Put a slide's picture on the screen, where it is not there yet."""
@@ -140,7 +155,23 @@ class ProjectShowing(QObject):
         session.dock.viewer.add_layer(layer)  # the dock chooses what comes last
         if choose:
             session.dock.choose_picture(layer)
+        if not slide.drawn:
+            self._pictures.expect(layer, slide.slide)
         return layer
+
+    def _on_drawn(self, layer: Any) -> None:
+        if layer is self._session.controller.bridge.image:
+            self._session.dock._inspect()
+        self._said_all()
+
+    def _on_lost(self, error: Exception) -> None:
+        self._said_all()
+        self._session.dock.show_error(error)
+
+    def _said_all(self) -> None:
+        """Say what is still being waited for once the cells are there."""
+        if not self._turns.busy:
+            self.say(_DECODING if self._pictures.busy else "")
 
     def _cells(self, layer: Any, slide: OpenedSlide) -> Iterator[None]:
         """Show the cells of the chosen picture, a layer a piece."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: ``moved``: found at another place than noted; ``none``: the picture never came from a file.
 Status = Literal["ok", "moved", "changed", "missing", "none"]
 
+#: A picture of at least so many pixels that has to be decoded whole may come later than its cells.
+DECODED_MEANWHILE = 1 << 22
+
 COLUMNS = (
     "slide_id", "sha256", "name", "path", "absolute", "bytes", "mtime_ns", "height", "width", "pixel_size_um",
     "pixel_size_source", "pixel_size_detail", "patient", "added",
@@ -177,25 +180,52 @@ def look_in(entries: list[SlideEntry], search: Path, folder: Path) -> dict[str, 
     return found
 
 
-def open_located(entry: SlideEntry, located: Located) -> Slide:
+def open_located(entry: SlideEntry, located: Located, *, coming: bool = False) -> Slide:
     """Open a slide's picture with the pixel size and the name that the project has noted.
+
+    Its content is not hashed again: `locate` found it unchanged.
+
+    Parameters
+    ----------
+    entry, located
+        The slide, and where it is.
+    coming
+        Return at once where a large picture has to be decoded whole: it is a `ComingSlide` then, whose pixels are on
+        their way.
 
     Raises
     ------
     SlideMissingError, SlideChangedError
         With the way out.
     """
-    from napari_aml.slides import PixelSize, open_slide
+    from napari_aml.slides import UNKNOWN, PixelSize, open_slide
 
     if located.status == "changed":
         raise SlideChangedError(entry.name, str(located.path))
     if located.path is None:
         raise SlideMissingError(entry.name, entry.absolute)
-    slide = open_slide(located.path, name=entry.name)
+    path, size = located.path, None
     if entry.pixel_size_um is not None:
         source: Any = entry.pixel_size_source
-        slide = slide.with_pixel_size(PixelSize(entry.pixel_size_um, source, entry.pixel_size_detail))
+        size = PixelSize(entry.pixel_size_um, source, entry.pixel_size_detail)
+    if coming and entry.height * entry.width >= DECODED_MEANWHILE and _decoded_whole(path):
+        from napari_aml.slides.coming import ComingSlide
+
+        shape = (entry.height, entry.width)
+        later = ComingSlide(lambda: open_slide(path), entry.name, path, shape, size or UNKNOWN, entry.sha256)
+        later.begin()
+        return later
+    slide = open_slide(path, name=entry.name)
+    if size is not None:
+        slide = slide.with_pixel_size(size)
+    slide.sha256 = entry.sha256
     return slide
+
+
+def _decoded_whole(path: Path) -> bool:
+    from napari_aml.slides.sniff import sniff
+
+    return path.is_file() and sniff(path)[0] == "raster"
 
 
 class Pictures:

@@ -276,15 +276,15 @@ class Project:
         """Find a slide's picture; a place that changed is noted where the project can be written."""
         return self._pictures.locate(slide_id)
 
-    def open_slide(self, slide_id: str) -> Slide:
-        """Open a slide's picture.
+    def open_slide(self, slide_id: str, *, coming: bool = False) -> Slide:
+        """Open a slide's picture; with `coming`, a large one that has to be decoded whole is on its way at return.
 
         Raises
         ------
         SlideMissingError, SlideChangedError
             With the way out.
         """
-        return open_located(self.entry(slide_id), self.locate(slide_id))
+        return open_located(self.entry(slide_id), self.locate(slide_id), coming=coming)
 
     def relink(self, search: str | Path) -> list[SlideEntry]:
         """Look for missing pictures in a folder and below; return those found, by content and not by name."""

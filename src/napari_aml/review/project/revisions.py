@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CELLS, MASKS, PREDICTIONS, EMBEDDINGS, HEATMAPS, RUN = (
     "cells.parquet", "masks.parquet", "predictions.parquet", "embeddings.parquet", "heatmaps.parquet", "run.json",
 )  # fmt: skip
-#: The slide's labels thinned to a picture of at most 1024 pixels: what is seen first. It can be drawn anew at any time.
+#: The slide's labels thinned to a picture of at most 4096 pixels: what is seen first. It can be drawn anew at any time.
 DRAWN = "drawn.npz"
 _HEAT_ARRAYS = ("maps", "target", "box", "in_cell", "in_nucleus", "has_evidence")
 
@@ -95,27 +95,27 @@ def read_cells(folder: Path) -> Cells:
 
 
 def write_drawn(path: Path, masks: CellMasks) -> None:
-    """Keep the coarsest picture of the labels: drawing it from the masks of 100,000 cells takes a second."""
-    from napari_aml.cells.drawn import coarsest, steps_for
+    """Keep the finest of the pictures that are seen first: drawing it from 100,000 masks takes a second."""
+    from napari_aml.cells.drawn import draw_ahead
 
-    if len(steps_for(masks.shape)) == 1:
-        return
-    step, labels = coarsest(masks)
-    np.savez_compressed(path, step=step, labels=labels.astype(np.int32))
+    drawn = draw_ahead(masks)
+    if drawn is not None:
+        np.savez_compressed(path, step=drawn[0], labels=drawn[1].astype(np.int32))
 
 
 def read_drawn(path: Path, masks: CellMasks) -> None:
     """Let masks have the picture that was kept; without it, or where it does not fit, it is drawn when asked for."""
-    from napari_aml.cells.drawn import steps_for
+    from napari_aml.cells.drawn import keep_drawn, steps_ahead
 
     try:
         with np.load(path, allow_pickle=False) as kept:
             step, labels = int(kept["step"]), kept["labels"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return
-    fits = labels.shape == tuple(-(-n // step) for n in masks.shape) and labels.dtype == np.int32
-    if fits and step == steps_for(masks.shape)[-1] > 1 and labels.max(initial=0) <= masks.last:
-        masks.drawn[step] = labels
+    if step not in steps_ahead(masks.shape) or labels.dtype != np.int32:
+        return
+    if labels.shape == tuple(-(-n // step) for n in masks.shape) and labels.max(initial=0) <= masks.last:
+        keep_drawn(masks, step, labels)
 
 
 def read_predictions(folder: Path, *, embedding: bool = True) -> Predictions | None:
