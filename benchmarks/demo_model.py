@@ -88,13 +88,15 @@ def main() -> None:
         told = [f"{100 * (whole.code[c] == code).mean():.0f} % ({c.sum()})" if c.any() else "–" for c in cells]
         print(f"| {code} | {' | '.join(told)} |")
 
-    crops, codes = white_cells(args.data, bundle.crop_um, bundle.crop_px)
-    said = predict(bundle, crops)
-    five = np.isin(bundle.codes, sorted({*codes}))
-    among = np.array(bundle.codes)[five][said.probabilities[:, five].argmax(1)]
-    bands = np.where(said.code == "NGB", "NGS", said.code)
-    print(f"\nBCCD, {len(codes)} cells: {share(said.code == codes)}; bands as segmented: {share(bands == codes)}; "
-          f"its own classes alone open: {share(among == codes)}")  # fmt: skip
+    for title, known in (("own colours", ()), ("as the main job sees them", bundle.stains)):
+        crops, codes = white_cells(args.data, bundle.crop_um, bundle.crop_px, known)
+        said = predict(bundle, crops)
+        five = np.isin(bundle.codes, sorted({*codes}))
+        among = np.array(bundle.codes)[five][said.probabilities[:, five].argmax(1)]
+        bands = np.where(said.code == "NGB", "NGS", said.code)
+        print(f"\nBCCD, {title}, {len(codes)} cells: {share(said.code == codes)}; bands as segmented: "
+              f"{share(bands == codes)}; its own classes alone open: {share(among == codes)}; "
+              f"mean confidence {100 * said.confidence.mean():.1f} %")  # fmt: skip
 
 
 if __name__ == "__main__":

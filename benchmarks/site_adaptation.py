@@ -19,11 +19,16 @@ import numpy as np
 TYPES = {"NEUTROPHIL": "NGS", "EOSINOPHIL": "EOS", "LYMPHOCYTE": "LYT", "MONOCYTE": "MON", "BASOPHIL": "BAS"}
 
 
-def white_cells(data, crop_um, crop_px):
-    """Return crops uint8 (n, px, px, 3) and codes of the pictures that hold one white cell of one type."""
+def white_cells(data, crop_um, crop_px, known=()):
+    """Return crops uint8 (n, px, px, 3) and codes of the pictures that hold one white cell of one type.
+
+    Where stains are `known`, each crop is recoloured as its picture's stain asks for, as the main job does.
+    """
     from defusedxml import ElementTree
 
     import napari_aml as aml
+    from napari_aml.cells.stain import measure_stain
+    from napari_aml.classify.recolouring import choose_stain
 
     crops, codes = [], []
     folder = data / "smears_bccd"
@@ -43,7 +48,9 @@ def white_cells(data, crop_um, crop_px):
         um = 7.2 / np.median(np.sqrt((red[:, 2] - red[:, 0]) * (red[:, 3] - red[:, 1])))
         y0, x0, y1, x1 = boxes["WBC"][0]
         slide = aml.open_slide(folder / "images" / f"{row['image']}.jpg", float(um))
-        crops.append(aml.crops(slide, [(y0 + y1) / 2], [(x0 + x1) / 2], crop_um, crop_px)[0])
+        crop = aml.crops(slide, [(y0 + y1) / 2], [(x0 + x1) / 2], crop_um, crop_px)[0]
+        choice = choose_stain(measure_stain(slide, aml.segment(slide)), known) if known else None
+        crops.append(crop if choice is None or choice.recolouring is None else choice.recolouring(crop))
         codes.append(TYPES[row["wbc_type"]])
     return np.stack(crops), np.array(codes, object)
 

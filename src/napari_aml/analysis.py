@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from napari_aml.cells.stain import Stain
     from napari_aml.cells.table import Cells
     from napari_aml.classify.bundle import ModelBundle
     from napari_aml.classify.predictions import Predictions
@@ -46,6 +47,20 @@ class Analysis:
     bundle: ModelBundle | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     final: pd.DataFrame | None = None
+
+    @property
+    def stain(self) -> Stain | None:
+        """The slide's stain as it was measured when its cells were found.
+
+        None where it was not or could not be measured, and where the cells were classified in their own colours on
+        purpose: whoever classifies some of them anew does it as the others were.
+        """
+        held = self.provenance.get("stain")
+        if not held or not self.provenance.get("settings", {}).get("recolour", True):
+            return None
+        from napari_aml.cells.stain import Stain
+
+        return Stain.read(held)
 
     def table(self) -> pd.DataFrame:
         """Return the cell table with the model's columns.

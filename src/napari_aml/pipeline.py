@@ -111,6 +111,7 @@ def analyse_steps(
     cam: str | None = "recommended",
     stage: int | None = None,
     segmenter: str = "default",
+    recolour: bool = True,
 ) -> Steps[Analysis]:
     """Segment, classify and explain one slide, yielding progress.
 
@@ -131,6 +132,9 @@ def analyse_steps(
         Stage of the network that the heatmaps look at: 3 is the last, lower is finer; None: as recommended, else 3.
     segmenter
         Name of the segmentation backend.
+    recolour
+        Show the network the cells of a slide whose stain it was not trained on in the colours of one that it knows
+        (`napari_aml.classify.recolouring`).
 
     Yields
     ------
@@ -155,7 +159,9 @@ def analyse_steps(
     segmented = yield from bar.stage(
         "segment", segment_slide_steps(source, pixel_size_um=pixel_size_um, segmenter=segmenter)
     )
-    classified = classify_cells_steps(segmented, model=bundle, device=device, cam=cam, stage=stage)
+    classified = classify_cells_steps(
+        segmented, model=bundle, device=device, cam=cam, stage=stage, recolour=recolour
+    )
     return (yield from bar.stage("classify", classified))
 
 
@@ -168,6 +174,7 @@ def segment_slide_steps(
     """
     from napari_aml.cells import get_segmenter, segment_steps
     from napari_aml.cells.light import uneven_light
+    from napari_aml.cells.stain import measure_stain
     from napari_aml.slides import open_slide
 
     started, clock, bar = now_utc(), time.perf_counter(), _Bar()
@@ -180,6 +187,8 @@ def segment_slide_steps(
     yield Progress(round(_SCALE * bar.start), _SCALE, f"{slide.name}: {slide.pixel_size}", slide)
     cells = yield from bar.stage("find", segment_steps(slide, backend))
     provenance = _provenance(slide, cells.segmenter, {"segmenter": segmenter}, started)
+    stain = measure_stain(slide, cells)
+    provenance["stain"] = None if stain is None else stain.facts()
     provenance["seconds"] = {"segmentation": round(time.perf_counter() - clock, 3)}
     segmented = Analysis(slide, cells, provenance=provenance)
     yield Progress(_SCALE, _SCALE, f"{len(cells)} cells", segmented)
@@ -193,6 +202,7 @@ def classify_cells_steps(
     device: str = "auto",
     cam: str | None = "recommended",
     stage: int | None = None,
+    recolour: bool = True,
 ) -> Steps[Analysis]:
     """Do the second half of `analyse_steps`: classify and explain the cells of an analysis.
 
@@ -200,18 +210,26 @@ def classify_cells_steps(
     """
     from napari_aml._torch import choose_device
     from napari_aml.classify import ModelBundle, load_bundle
+    from napari_aml.classify.recolouring import choose_stain
     from napari_aml.explain import classify_and_explain_steps
     from napari_aml.explain.methods import chosen
 
     clock = time.perf_counter()
     bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
     method, depth = chosen(cam, stage, bundle.card)
-    predictions, heatmaps = yield from classify_and_explain_steps(
-        segmented.slide, segmented.cells, bundle, device=device, cam=method, stage=depth
-    )
     provenance, used = dict(segmented.provenance), choose_device(device)
+    asked = {"device": device, "cam": method, "stage": depth, "recolour": recolour}
+    provenance["settings"] = {**provenance.get("settings", {}), **asked}
+    stain = replace(segmented, provenance=provenance).stain
+    predictions, heatmaps = yield from classify_and_explain_steps(
+        segmented.slide, segmented.cells, bundle, device=device, cam=method, stage=depth, stain=stain
+    )
+    choice = choose_stain(stain, bundle.stains)
+    before = (provenance.get("stain_choice") or {}).get("note")
+    provenance["stain_choice"] = None if choice is None else choice.facts()
+    kept = [w for w in provenance.get("warnings", []) if w != before]
+    provenance["warnings"] = kept + ([choice.note] if choice is not None and choice.note else [])
     provenance |= {"model": bundle.bundle_id, "device": used.name, "precision": used.precision}
-    provenance["settings"] = {**provenance.get("settings", {}), "device": device, "cam": method, "stage": depth}
     seconds = {"classification": round(time.perf_counter() - clock, 3)}
     provenance["seconds"] = {**provenance.get("seconds", {}), **seconds}
     return Analysis(segmented.slide, segmented.cells, predictions, heatmaps, bundle, provenance)

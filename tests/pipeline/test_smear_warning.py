@@ -65,6 +65,6 @@ def test_a_smear_is_not_warned_of_and_looking_twice_says_it_once(glowing, shared
     field = sorted((shared_data / "smears_bccd/images").glob("*"))[0]
     slide = open_slide(field, 0.075).with_smear_check()
     assert slide.smear.doubts == () and slide.notes == ()
-    assert "⚠" not in found_cells(SimpleNamespace(cells=[1], slide=slide))
+    assert "⚠" not in found_cells(SimpleNamespace(cells=[1], slide=slide, provenance={}))
     twice = open_slide(glowing).with_smear_check().with_smear_check()
     assert len(twice.notes) == 1

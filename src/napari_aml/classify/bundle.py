@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_aml._torch import Device
+    from napari_aml.cells.stain import Stain
     from napari_aml.classify.network import Network
     from napari_aml.classify.trust.stored import Trust
 
@@ -96,6 +97,19 @@ class ModelBundle:
     def tta(self) -> Tta:
         """Test-time views that the bundle asks for."""
         return Tta.from_card(self.card.get("tta"))
+
+    @property
+    def stains(self) -> tuple[tuple[str, Stain], ...]:
+        """Sources of the training pictures and their stains, the one with most pictures first; may be empty."""
+        from napari_aml.cells.stain import Stain
+
+        try:
+            return tuple((str(held["source"]), Stain.read(held)) for held in self.card.get("stains") or ())
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                f"The stains in the card of the bundle '{self.name}' cannot be read: {error}.",
+                "Each has a source, and ground, nucleus and red of three numbers.",
+            ) from error
 
     @property
     def sha256(self) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_aml.classify.predict import predict_steps
-from napari_aml.classify.sources import centre_square
+from napari_aml.classify.recolouring import RecolouredCrops, crops_stain_steps
+from napari_aml.classify.sources import CropSource, centre_square
 from napari_aml.errors import AmlError, InputError
 from napari_aml.progress import Progress, Steps, run
 
@@ -31,7 +32,12 @@ _SPARE = 1.4
 
 
 def classify_folder_steps(
-    folder: str | Path, bundle: ModelBundle, device: Device | str = "auto", pixel_size_um: float | None = None
+    folder: str | Path,
+    bundle: ModelBundle,
+    device: Device | str = "auto",
+    pixel_size_um: float | None = None,
+    *,
+    recolour: bool = True,
 ) -> Steps[pd.DataFrame]:
     """Classify the single-cell pictures of a folder, yielding progress.
 
@@ -46,6 +52,9 @@ def classify_folder_steps(
     pixel_size_um
         µm per pixel of the pictures. None: the whole picture is the crop (its central square, where it is not
         square), whatever its file says of resolution. Given: the central ``crop_um`` of the bundle is cut.
+    recolour
+        Show the network pictures of a stain that it was not trained on in the colours of one that it knows
+        (`napari_aml.classify.recolouring`); what was done stands in ``attrs["stain"]`` of the table.
 
     Yields
     ------
@@ -70,16 +79,29 @@ def classify_folder_steps(
     paths = list_pictures(folder)
     zoom = max(view.zoom for view in bundle.tta.views)
     source = FolderCrops(paths, bundle.crop_um, bundle.crop_px, pixel_size_um, zoom)
+    choice = None
     with source:
-        said = yield from predict_steps(bundle, source, device, views=bundle.tta.views)
-    return _table(folder, paths, said, source.errors)
+        seen: CropSource = source
+        if recolour and bundle.stains:
+            _, choice = yield from crops_stain_steps(source, bundle.crop_um / bundle.crop_px, bundle.stains)
+            if choice is not None and choice.recolouring is not None:
+                seen = RecolouredCrops(source, choice.recolouring)
+        said = yield from predict_steps(bundle, seen, device, views=bundle.tta.views)
+    table = _table(folder, paths, said, source.errors)
+    table.attrs["stain"] = None if choice is None else choice.facts()
+    return table
 
 
 def classify_folder(
-    folder: str | Path, bundle: ModelBundle, device: Device | str = "auto", pixel_size_um: float | None = None
+    folder: str | Path,
+    bundle: ModelBundle,
+    device: Device | str = "auto",
+    pixel_size_um: float | None = None,
+    *,
+    recolour: bool = True,
 ) -> pd.DataFrame:
     """Classify the single-cell pictures of a folder; `classify_folder_steps` driven to its end."""
-    return run(classify_folder_steps(folder, bundle, device, pixel_size_um))
+    return run(classify_folder_steps(folder, bundle, device, pixel_size_um, recolour=recolour))
 
 
 def list_pictures(folder: Path) -> list[Path]:

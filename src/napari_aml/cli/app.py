@@ -17,7 +17,7 @@ from napari_aml.cli import expression_models as expression_commands
 from napari_aml.cli import linked_sample as linked
 from napari_aml.cli import project as project_commands
 from napari_aml.cli import training as training_commands
-from napari_aml.cli.console import DeviceName, Model, Size, drive, err
+from napari_aml.cli.console import DeviceName, Model, Recolour, Size, drive, err
 from napari_aml.errors import AmlError, Cancelled, InputError
 
 app = typer.Typer(
@@ -86,6 +86,7 @@ def analyse(
         typer.Option("--cam-stage", min=0, max=3, help="Network stage of the heatmap: 3 coarse, lower finer."),
     ] = None,
     segmenter: Annotated[str, typer.Option("--segmenter", help="Segmentation backend.")] = "default",
+    recolour: Recolour = True,
     expression: linked.Expression = None,
     sample: linked.Sample = None,
     expression_model: linked.ExpressionModel = None,
@@ -112,6 +113,7 @@ def analyse(
             steps = analyse_steps(
                 path, model=bundle, pixel_size_um=pixel_size, device=device,
                 cam=None if cam is Cam.none else cam.value, stage=stage, segmenter=segmenter,
+                recolour=recolour,
             )  # fmt: skip
             result = drive(path.name, steps)
             part = patient.part(result) if patient is not None else None
@@ -125,7 +127,7 @@ def analyse(
         count = len(result.cells)
         said = f"{count} cell{'s' if count != 1 else ''}" if count else "no cells found"
         typer.echo(f"{path.name}: {said}, {result.slide.pixel_size}. Results: {folder / 'report.html'}")
-        for note in result.slide.notes:
+        for note in result.provenance["warnings"]:
             err(f"{path.name}: note: {note}")
         if patient is not None and part is not None:
             patient.say(path.name, part)
@@ -142,6 +144,7 @@ def classify_crops(
     model: Model = None,
     pixel_size: Size = None,
     device: DeviceName = "auto",
+    recolour: Recolour = True,
 ) -> None:
     """Classify a folder of single-cell pictures; without a pixel size the whole picture is the crop."""
     from napari_aml.classify import classify_folder_steps, load_bundle
@@ -150,9 +153,13 @@ def classify_crops(
     check_writable(out.parent)
     table = drive(
         folder.name,
-        classify_folder_steps(folder, load_bundle(model), device=device, pixel_size_um=pixel_size),
+        classify_folder_steps(
+            folder, load_bundle(model), device=device, pixel_size_um=pixel_size, recolour=recolour
+        ),
     )
     write_csv(table, out)
+    if note := (table.attrs["stain"] or {}).get("note"):
+        err(f"{folder.name}: note: {note}")
     unread = table[table["class"].isna() | (table["class"] == "")]
     typer.echo(f"{len(table) - len(unread)} pictures classified. Results: {out}")
     for row in unread.itertuples():

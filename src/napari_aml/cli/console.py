@@ -23,6 +23,13 @@ Size = Annotated[
     ),
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Recolour = Annotated[
+    bool,
+    typer.Option(
+        "--recolour/--no-recolour",
+        help="Show the model cells of a stain that it was not trained on in the colours of one that it knows.",
+    ),
+]
 
 
 def err(text: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_aml.classify.predict import predict_steps
 from napari_aml.classify.predictions import Predictions
+from napari_aml.classify.recolouring import choose_stain
 from napari_aml.classify.sources import SlideCrops
 from napari_aml.errors import InputError, PixelSizeUnknownError
 from napari_aml.explain.evidence import evidence_shares, sample_masks
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_aml._torch import Device
+    from napari_aml.cells.stain import Stain
     from napari_aml.cells.table import Cells
     from napari_aml.classify.bundle import ModelBundle
     from napari_aml.slides.slide import Slide
@@ -40,6 +42,7 @@ def classify_and_explain_steps(
     stage: int = LAST,
     target: TargetSpec = None,
     rows: Sequence[int] | np.ndarray | None = None,
+    stain: Stain | None = None,
 ) -> Steps[tuple[Predictions, Heatmaps | None]]:
     """Classify cells and explain each of them, yielding batches as they are finished.
 
@@ -62,6 +65,9 @@ def classify_and_explain_steps(
         index) a row.
     rows
         Rows of ``cells.table`` to work on; all by default.
+    stain
+        The slide's (`Analysis.stain`): where it is not one that the bundle was trained on, the network sees the cells
+        recoloured (`napari_aml.classify.recolouring`). None = in their own colours.
 
     Yields
     ------
@@ -85,7 +91,9 @@ def classify_and_explain_steps(
     table = cells.table
     chosen = np.arange(len(table)) if rows is None else np.asarray(rows, int)
     y, x = (table[name].to_numpy(float)[chosen] for name in ("y", "x"))
-    source = SlideCrops(slide, y, x, bundle.crop_um, bundle.crop_px)
+    choice = choose_stain(stain, bundle.stains)
+    recolouring = None if choice is None else choice.recolouring
+    source = SlideCrops(slide, y, x, bundle.crop_um, bundle.crop_px, recolouring)
     labels = table["label"].to_numpy()[chosen]
     look = None
     if cam is not None:
@@ -123,9 +131,10 @@ def heatmaps_steps(
     stage: int = LAST,
     target: TargetSpec = None,
     rows: Sequence[int] | np.ndarray | None = None,
+    stain: Stain | None = None,
 ) -> Steps[Heatmaps]:
     """Explain cells; parameters and events as in `classify_and_explain_steps`."""
-    steps = classify_and_explain_steps(slide, cells, bundle, device, method, stage, target, rows)
+    steps = classify_and_explain_steps(slide, cells, bundle, device, method, stage, target, rows, stain)
     _, maps = yield from steps
     assert maps is not None
     return maps
@@ -140,6 +149,7 @@ def heatmaps(
     stage: int = LAST,
     target: TargetSpec = None,
     rows: Sequence[int] | np.ndarray | None = None,
+    stain: Stain | None = None,
 ) -> Heatmaps:
     """Explain cells; `heatmaps_steps` driven to its end.
 
@@ -149,7 +159,7 @@ def heatmaps(
     >>> maps = aml.heatmaps(slide, cells, aml.load_bundle(), method="hirescam", target="MYO")  # doctest: +SKIP
     >>> maps.in_nucleus  # doctest: +SKIP
     """
-    return run(heatmaps_steps(slide, cells, bundle, device, method, stage, target, rows))
+    return run(heatmaps_steps(slide, cells, bundle, device, method, stage, target, rows, stain))
 
 
 def empty_heatmaps(method: str, stage: int) -> Heatmaps:

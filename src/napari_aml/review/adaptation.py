@@ -1,8 +1,9 @@
 """Site adaptation: a bundle learns a new scanner or stain from at most a hundred labelled cells.
 
-Four ways are tried on the same folds: `colours` moves the bundle's colour normalisation so that the new site's
-pictures have the channel means and spreads that the bundle was trained on (Reinhard et al. 2001, here in RGB);
-`head` corrects the last layer, held to what the network says (`review.teach.head`); `colours+head` does both;
+These ways are tried on the same folds: `stain` recolours the pictures to a stain that the bundle knows
+(`classify.recolouring`), as the main job does with slides; `colours` moves the bundle's colour normalisation so that
+the new site's pictures have the channel means and spreads that the bundle was trained on (Reinhard et al. 2001, here in
+RGB); `head` corrects the last layer, held to what the network says (`review.teach.head`), alone or with either;
 `fine-tune` trains all but the first layers for a short while, with the colours moved where that can be done
 (`review.tuning`). What is least wrong on held-out cells is kept, the network as it was among them.
 """
@@ -16,18 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_aml.classify.recolouring import RecolouredCrops, crops_stain_steps
 from napari_aml.errors import BundleError, InputError
 from napari_aml.progress import Progress, Steps
 
 if TYPE_CHECKING:
     from napari_aml._torch import Device
+    from napari_aml.cells.stain import Stain
     from napari_aml.classify import ModelBundle, Predictions
     from napari_aml.classify.sources import CropSource
     from napari_aml.review.teach.head import Head
     from napari_aml.review.tuning import Tuned
 
 #: Least intrusive first: of two ways that do alike the earlier one is kept.
-WAYS = ("as it was", "colours", "head", "colours+head", "fine-tune")
+WAYS = ("as it was", "stain", "colours", "head", "stain+head", "colours+head", "fine-tune")
 #: Labelled cells that are used at most, spread evenly over the classes.
 MOST_CELLS = 100
 _FEWEST_CELLS = 10
@@ -73,6 +76,8 @@ class Adaptation:
         Correction of the last layer, or None.
     tuned
         The fine-tuned network when that is kept, or None.
+    stain
+        The new site's, or None where it could not be measured.
     cells
         Labelled cells that were used.
     notes
@@ -88,6 +93,7 @@ class Adaptation:
     cells: int = 0
     notes: tuple[str, ...] = ()
     tuned: Tuned | None = field(default=None, repr=False)
+    stain: Stain | None = None
 
     def attempt(self, way: str) -> Attempt:
         """Return one attempt."""
@@ -137,20 +143,25 @@ def adapt_steps(
     moved = yield from _moved_normalisation(bundle, source)
     if moved is None:
         notes.append("The bundle does not say what colours it was trained on: its normalisation was not moved.")
+    stain, choice = yield from crops_stain_steps(source, bundle.crop_um / bundle.crop_px, bundle.stains)
+    plain = (bundle.mean, bundle.std)
+    seen: list[tuple[str, Any, CropSource]] = [("as it was", plain, source)]
+    if choice is not None and choice.recolouring is not None:
+        seen.append(("stain", plain, RecolouredCrops(source, choice.recolouring)))
+    if moved is not None:
+        seen.append(("colours", moved, source))
     judged: dict[str, tuple[np.ndarray, Head | None, Any]] = {}
-    for name, normalisation in (("as it was", (bundle.mean, bundle.std)), ("colours", moved)):
-        if normalisation is None:
-            continue
-        said = yield from _predict(bundle, normalisation, source, device, name)
+    for name, normalisation, pictures in seen:
+        said = yield from _predict(bundle, normalisation, pictures, device, name)
         judged[name] = (said.probabilities, None, normalisation)
         chances, head = _corrected(said, targets, group, folds, seed)
-        judged["head" if name == "as it was" else "colours+head"] = (chances, head, normalisation)
+        judged["head" if name == "as it was" else f"{name}+head"] = (chances, head, normalisation)
         yield Progress(0, 0, f"Judged: {name}")
     tuned = None
     if fine_tune:
         from napari_aml.review.tuning import tuned_steps
 
-        normalisation = moved or (bundle.mean, bundle.std)
+        normalisation = moved or plain
         pixels = source.read(np.arange(len(source)))
         tuned = yield from tuned_steps(
             bundle, normalisation, pixels, targets, group, folds=folds, seed=seed, device=device
@@ -160,7 +171,7 @@ def adapt_steps(
     chosen = _choose(attempts)
     _, head, (mean, std) = judged[chosen]
     kept = tuned if chosen == "fine-tune" else None
-    return Adaptation(bundle, attempts, chosen, tuple(mean), tuple(std), head, len(rows), tuple(notes), kept)
+    return Adaptation(bundle, attempts, chosen, tuple(mean), tuple(std), head, len(rows), tuple(notes), kept, stain)
 
 
 def save_adapted(done: Adaptation, folder: str | Path, *, site: str, licence: str = "") -> ModelBundle:
@@ -183,6 +194,7 @@ def save_adapted(done: Adaptation, folder: str | Path, *, site: str, licence: st
     card = {
         **kept, "name": f"{parent.name}-{site}", "mean": list(done.mean), "std": list(done.std),
         "temperature": round(temperature, 4),
+        "stains": _stains(done, site),
         "conformal": None, "ood": None,  # fitted to the parent's answers: they no longer hold
         "adaptation": {"parent": parent.bundle_id, "site": site, "way": done.chosen, "cells": done.cells},
         "metrics": {"held-out cells of the new site": metrics},
@@ -190,6 +202,21 @@ def save_adapted(done: Adaptation, folder: str | Path, *, site: str, licence: st
                           {"name": f"{site} (adaptation)", "n": done.cells, "licence": licence or "not stated"}],
     }  # fmt: skip
     return save_bundle(folder, state, card)
+
+
+def _stains(done: Adaptation, site: str) -> list[dict[str, Any]]:
+    """Return the stains of the adapted bundle: slides of what it was adapted to must come to it as the cells did.
+
+    Where these were recoloured the parent's stains hold, and slides are recoloured as they were. Otherwise the new
+    site's stain is one that it knows; the parent's stay known as long as the normalisation did.
+    """
+    before = list(done.bundle.card.get("stains") or [])
+    if done.chosen in ("as it was", "stain", "stain+head"):
+        return before
+    if done.stain is None:  # its slides cannot be told from others: none are recoloured
+        return []
+    moved = (done.mean, done.std) != (done.bundle.mean, done.bundle.std)
+    return [{"source": site, **done.stain.facts()}, *([] if moved else before)]
 
 
 class _Some:

@@ -230,14 +230,14 @@ class ReviewController(QObject):
         from napari_aml.explain import heatmaps_steps
 
         analysis = self._classified()
-        wanted, device = cam_target(target), self.settings.device
+        wanted, device, of = cam_target(target), self.settings.device, (analysis.slide, analysis.cells, analysis.bundle)
 
         def take(heatmaps: Heatmaps) -> None:
             self.state.method, self.state.target, self.state.stage = method, target, stage
             self._take(replace(self.state.analysis, heatmaps=heatmaps))
 
         self._run(
-            lambda: heatmaps_steps(analysis.slide, analysis.cells, analysis.bundle, device, method, stage, wanted),
+            lambda: heatmaps_steps(*of, device, method, stage, wanted, stain=analysis.stain),
             "Explaining", take, analysis, live=False,
         )  # fmt: skip
 

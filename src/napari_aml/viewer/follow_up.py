@@ -134,7 +134,8 @@ class FollowUp(QObject):
             from napari_aml.explain import classify_and_explain_steps
 
             return classify_and_explain_steps(
-                analysis.slide, analysis.cells, analysis.bundle, device, cam, stage, target, rows=rows
+                analysis.slide, analysis.cells, analysis.bundle, device, cam, stage, target, rows=rows,
+                stain=analysis.stain,
             )
 
         job = self._job = Job(steps, self)

@@ -92,10 +92,14 @@ def pixel_size(state: ReviewState, given: float | None, of_picture: PixelSize | 
 
 
 def found_cells(analysis: Analysis) -> str:
-    """Say how many cells were found, and whether the picture looks like a smear at all."""
+    """Say how many cells were found, whether the picture looks like a smear, and whether its stain is strange."""
     n, smear = len(analysis.cells), analysis.slide.smear
     said = f"{n} cell{'' if n == 1 else 's'} found." if n else "No cells found in this picture."
-    return f"{said} ⚠ {smear.warning}" if smear is not None and smear.warning else said
+    if smear is not None and smear.warning:
+        said += f" ⚠ {smear.warning}"
+    if (analysis.provenance.get("stain_choice") or {}).get("recoloured"):
+        said += " ⚠ Another stain than those of the model's training: it saw the cells recoloured."
+    return said
 
 
 def measured(found: Any) -> str:

@@ -223,7 +223,8 @@ def _add_steps(
 
         method, stage = (None, 3) if maps is None else (maps.method, maps.stage)
         told, drawn = yield from classify_and_explain_steps(
-            analysis.slide, fresh, analysis.bundle, device, method, stage  # type: ignore[arg-type]
+            analysis.slide, fresh, analysis.bundle, device, method, stage,  # type: ignore[arg-type]
+            stain=analysis.stain,
         )
         said = Predictions.concatenate([said, told])
         maps = None if maps is None or drawn is None else Heatmaps.concatenate([maps, drawn])

@@ -15,6 +15,7 @@ from napari_aml.progress import Progress, Steps
 if TYPE_CHECKING:
     from napari_aml._torch import Device
     from napari_aml.classify.bundle import ModelBundle
+    from napari_aml.classify.training.engine.restaining import Stains
 
 #: Sets and likeness are not fitted to fewer cells.
 FEWEST = 30
@@ -53,10 +54,12 @@ def calibrated_steps(
     targets: np.ndarray,
     device: Device,
     notes: list[str],
+    stains: Stains | None = None,
 ) -> Steps[ModelBundle]:
     """Fit conformal sets and the score of likeness to the validation part and write them into the bundle.
 
-    The card also gets the colours of the training pictures, from which a bundle is adapted to another scanner.
+    The card also gets the colours of the training pictures, from which a bundle is adapted to another scanner, and the
+    stains of their sources, to which slides of other stains are recoloured.
     """
     from napari_aml.classify.predict import predict
     from napari_aml.classify.sources import ArrayCrops
@@ -73,6 +76,8 @@ def calibrated_steps(
         refit_temperature=False,
     )  # fmt: skip
     entries: dict[str, Any] = {"picture_statistics": _colours(crops["train"], bundle.crop_px)}
+    if stains is not None and stains.names:
+        entries["stains"] = stains.entry()
     entries["calibrated_on"] = f"{len(targets)} cells of the validation part of {dataset.name}, temperature included"
     return save_calibrated(bundle, fitted, bundle.path, entries)
 

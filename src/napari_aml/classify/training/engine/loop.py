@@ -28,6 +28,7 @@ from napari_aml.classify.training.engine.records import (
     goodness,
     in_words,
 )
+from napari_aml.classify.training.engine.restaining import Restaining
 from napari_aml.classify.training.engine.settings import TrainConfig
 from napari_aml.classify.training.engine.varying import varied
 from napari_aml.errors import AmlError
@@ -82,6 +83,9 @@ class Fit:
         if not self.batch:
             raise AmlError(f"{n} pictures are fewer than the {processes.count} processes.", "Use fewer processes.")
         self.per_epoch = max(1, n // self.batch)
+        self.restaining = None
+        if config.restain and material.stains is not None:
+            self.restaining = Restaining(material.stains, self.where)
         self.held = _on_device(material.train, self.where)
         self.epoch = self.update = 0
         self.summed: Any = 0.0  # a number on the CPU, else a tensor on the device
@@ -163,17 +167,27 @@ class Fit:
         x = varied(self._pixels(part), config.px, config.variation, generator)
         targets = torch.from_numpy(self.material.targets[part]).to(self.where)
         soft = self.loss.soft(targets)
+        if self.teacher is None:
+            x = self._restained(x, part, generator)
         x, soft = mix(x, soft, config.mixup, np.random.default_rng((config.seed, 9, self.update, position)))
         if self.teacher is None:
             with self.device.autocast():
                 logits = self.network(self._normalised(x))
             return self.loss(logits, soft)
         said = self.teacher.answer(x, maps=self.outer is not self.plain)
-        x = hardened(x, config.harder, generator)
+        x = self._restained(hardened(x, config.harder, generator), part, generator)
         with self.device.autocast():
             found = self.network(self._normalised(x))
         logits, maps = found if isinstance(found, tuple) else (found, [])
         return taught_loss(self.loss(logits, soft), logits, maps, said, config)
+
+    def _restained(self, x: torch.Tensor, part: np.ndarray, generator: torch.Generator) -> torch.Tensor:
+        from napari_aml._torch import torch
+
+        if self.restaining is None or self.material.stains is None:
+            return x
+        source = torch.from_numpy(self.material.stains.of_row[part]).to(self.where)
+        return self.restaining(x, source, self.config.restain, generator)
 
     def _pupil(self, teacher: Teacher) -> torch.nn.Module:
         """Wrap the network; made on the CPU, with a seed of its own, so that it is the same everywhere."""

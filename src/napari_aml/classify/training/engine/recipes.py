@@ -106,8 +106,8 @@ class Recipe:
 def _plain(config: TrainConfig) -> TrainConfig:
     """Return the settings of a teacher: without those that belong to the student alone."""
     base = TrainConfig()
-    alone = ("backbone_args", "start", "weights", "pretrained", "teacher", "teacher_weights", "harder", "tta", "name",
-             "version", "title", "layer_decay", "freeze", "train_only", "drop_path")  # fmt: skip
+    alone = ("backbone_args", "start", "weights", "pretrained", "teacher", "teacher_weights", "harder", "restain",
+             "tta", "name", "version", "title", "layer_decay", "freeze", "train_only", "drop_path")  # fmt: skip
     return config.changed(**{name: getattr(base, name) for name in alone})
 
 

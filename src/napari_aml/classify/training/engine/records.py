@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_aml.classify.training.engine.crops import Crops
+from napari_aml.classify.training.engine.restaining import Stains
 from napari_aml.errors import AmlError
 from napari_aml.statistics import confusion, negative_log_likelihood, softmax, summaries
 
@@ -79,6 +80,8 @@ class Material:
         Crops without one, and ``validation_targets``.
     chance
         (n,) how often each training picture is drawn with balanced sampling, or None.
+    stains
+        Stains of the sources of the training pictures, between which colours are exchanged; None = they are not.
     """
 
     train: Crops
@@ -87,6 +90,7 @@ class Material:
     validation_targets: np.ndarray
     classes: int
     chance: np.ndarray | None = None
+    stains: Stains | None = None
 
 
 def figures_of(logits: np.ndarray, targets: np.ndarray, classes: int) -> dict[str, float]:

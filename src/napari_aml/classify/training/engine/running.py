@@ -22,6 +22,7 @@ from napari_aml.classify.training.engine.judging import judged, temperature_of
 from napari_aml.classify.training.engine.loop import Fit
 from napari_aml.classify.training.engine.processes import Processes
 from napari_aml.classify.training.engine.records import Epoch, Fitted, Material, TrainingDivergedError
+from napari_aml.classify.training.engine.restaining import stains_steps
 from napari_aml.classify.training.engine.settings import TrainConfig
 from napari_aml.classify.training.engine.varying import margin_of
 from napari_aml.datasets import Dataset, Split, check, split
@@ -178,8 +179,14 @@ def _run_steps(
     network, mean, std, said = build(config, codes, base, start)
     notes += said
     chance = drawing_chances(dataset, crops["train"].rows, config)
+    stains = None
+    if config.restain or config.calibrate:
+        stains = yield from stains_steps(dataset, crops["train"].rows)
+    exchanged = stains if config.restain and stains is not None and len(stains.names) > 1 else None
+    if config.restain and exchanged is None:
+        notes.append("Stains were not exchanged: fewer than two sources show theirs.")
     material = Material(
-        crops["train"], targets["train"], crops["validation"], targets["validation"], len(codes), chance
+        crops["train"], targets["train"], crops["validation"], targets["validation"], len(codes), chance, exchanged
     )
     # Weights that were learnt elsewhere are kept longer in the lower layers.
     started = config.changed(layer_decay=0.75) if base is not None and not config.layer_decay else config
@@ -212,7 +219,7 @@ def _run_steps(
         card["metrics"] |= by_source(dataset, held_out["test"], codes, temperature)
         made = _save(out, fitted.state, card)
         if config.calibrate:
-            made = yield from calibrated_steps(made, dataset, crops, targets["validation"], device, notes)
+            made = yield from calibrated_steps(made, dataset, crops, targets["validation"], device, notes, stains)
         checkpoints.discard()
         for file in work.glob("crops-*"):
             file.unlink()

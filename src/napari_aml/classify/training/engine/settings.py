@@ -96,6 +96,9 @@ class TrainConfig:
     teacher, teacher_weights
         A bundle whose answers are learnt as well (Hinton et al. 2015); or timm's name of a network together with a
         file of its weights, whose feature maps alone are learnt.
+    restain
+        Share of each batch that is recoloured towards the stain of another source, with a teacher after it has seen the
+        batch; see `.restaining`. Needs two sources.
     distil, softness, hints, harder
         Weight of the teacher's answers, the rest going to the labels; temperature at which they are compared; weight
         of its feature maps (Romero et al. 2015); share of each batch that is re-coloured strongly after the teacher
@@ -158,6 +161,7 @@ class TrainConfig:
     softness: float = 2.0
     hints: float = 1.0
     harder: float = 0.0
+    restain: float = 0.0
     px: int = 224
     crop_um: float = 0.0
     epochs: int = 30
@@ -308,7 +312,7 @@ _RANGES = {
     "swa": (0, 0.95), "swa_rate": (0, 1), "ema": (0, 0.99999), "tau": (0, 10), "patience": (0, 100_000),
     "validation": (0.01, 0.8), "test": (0.01, 0.8), "split_seed": (0, 2**31), "min_cells": (2, 10**6),
     "seed": (0, 2**31), "checkpoint_minutes": (0, 1e5), "freeze": (0, 1000), "distil": (0, 1), "softness": (0.1, 100),
-    "hints": (0, 1000), "harder": (0, 1), "power": (0, 1),
+    "hints": (0, 1000), "harder": (0, 1), "restain": (0, 1), "power": (0, 1),
 }  # fmt: skip
 
 

@@ -1,0 +1,157 @@
+"""Whether the crops of a slide are recoloured before a model sees them, and to which stain.
+
+A network knows the colours of the scanners that it was trained on. A slide of another stain is taken to one of theirs
+with the map of `napari_aml.cells.stain`; a slide that looks like one of them stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_aml.progress import Progress, Steps
+
+if TYPE_CHECKING:
+    from napari_aml.cells.stain import Recolouring, Stain
+    from napari_aml.classify.sources import CropSource
+
+#: Stains whose colours lie less than this apart (root mean square, 0…255) count as the same: measured on recoloured
+#: cells, a network loses nothing below it (docs/trust.md).
+ALIKE = 12.0
+# Another known stain than the first is the target where it is this much nearer: what is as far from all of them goes
+# to the one that most pictures of the training had.
+_NEARER = 0.7
+# Single-cell pictures: so many are looked at; of these so large a share must each lie further than this from all known
+# stains. Of pictures of known stain 95 in 100 lie nearer than 21, of BCCD 95 in 100 lie beyond 34.
+_PICTURES, _STRANGE, _MOST = 60, 0.8, 27.0
+
+
+@dataclass(frozen=True)
+class StainChoice:
+    """What is done about a slide's stain.
+
+    Attributes
+    ----------
+    recolouring
+        What the crops go through; None = they stay as they are.
+    source
+        The source of the training whose stain is the nearest, or the target.
+    distance
+        To that stain, root mean square of colour differences, 0…255.
+    """
+
+    recolouring: Recolouring | None
+    source: str
+    distance: float
+
+    @property
+    def note(self) -> str:
+        """What a person should know; empty where nothing is done."""
+        if self.recolouring is None:
+            return ""
+        return (
+            f"The stain is not one that the model was trained on (its colours lie {self.distance:.0f} of 255 from "
+            f"those of {self.source}). The model saw the cells recoloured to that stain; the pictures shown are the "
+            "original ones. Check the classes with more care."
+        )
+
+    def facts(self) -> dict[str, object]:
+        """Return plain values for the provenance."""
+        done = self.recolouring is not None
+        return {"recoloured": done, "source": self.source, "distance": round(self.distance, 1), "note": self.note}
+
+
+def choose_stain(stain: Stain | None, known: Sequence[tuple[str, Stain]]) -> StainChoice | None:
+    """Decide what is done about a slide's stain.
+
+    Parameters
+    ----------
+    stain
+        The slide's; None where it could not be measured.
+    known
+        Sources of the training and their stains, that with most pictures first (`ModelBundle.stains`).
+
+    Returns
+    -------
+    StainChoice or None
+        None where either side is unknown.
+    """
+    from napari_aml.cells.stain import Recolouring
+
+    if stain is None or not known:
+        return None
+    distances = [stain.distance(other) for _, other in known]
+    nearest = min(range(len(known)), key=distances.__getitem__)
+    if distances[nearest] < ALIKE:
+        return StainChoice(None, known[nearest][0], distances[nearest])
+    chosen = nearest if distances[nearest] < _NEARER * distances[0] else 0
+    source, target = known[chosen]
+    return StainChoice(Recolouring(stain, target), source, distances[chosen])
+
+
+def crops_stain_steps(
+    crops: CropSource, um: float, known: Sequence[tuple[str, Stain]]
+) -> Steps[tuple[Stain | None, StainChoice | None]]:
+    """Measure the stain of single-cell pictures and decide what is done about it, yielding progress.
+
+    A folder may hold pictures of several scanners: they are recoloured only where nearly all of those that are looked
+    at are themselves strange.
+
+    Parameters
+    ----------
+    crops
+        Pictures of single cells.
+    um
+        µm per pixel of the crops.
+    known
+        As for `choose_stain`.
+
+    Returns
+    -------
+    tuple
+        The stain, or None where it could not be measured; the choice, or None.
+    """
+    from napari_aml.cells.segment import segment
+    from napari_aml.cells.stain import StainSample
+    from napari_aml.slides import open_slide
+
+    chosen = np.sort(np.random.default_rng(0).permutation(len(crops))[:_PICTURES])
+    whole, single = StainSample(len(chosen)), []
+    for done, row in enumerate(chosen):
+        yield Progress(done, len(chosen), "Measuring the stain")
+        rgb = crops.read(np.array([row]))[0]
+        masks = segment(open_slide(rgb, um)).masks
+        parts = (rgb, masks.to_array("cell"), masks.to_array("nucleus"))
+        whole.add(*parts)
+        one = StainSample(1)
+        one.add(*parts)
+        if known and (stain := one.stain()) is not None:
+            single.append(min(stain.distance(other) for _, other in known))
+    stain = whole.stain()
+    choice = choose_stain(stain, known)
+    if choice is None or choice.recolouring is None or np.mean(np.array(single or [0.0]) > _MOST) >= _STRANGE:
+        return stain, choice
+    return stain, StainChoice(None, choice.source, choice.distance)
+
+
+class RecolouredCrops:
+    """Crops of another source, recoloured as they are read."""
+
+    def __init__(self, crops: CropSource, recolouring: Recolouring) -> None:
+        self._crops, self._recolouring = crops, recolouring
+
+    def __len__(self) -> int:
+        """Return the number of crops."""
+        return len(self._crops)
+
+    @property
+    def order(self) -> np.ndarray:
+        """As of the other source."""
+        return self._crops.order
+
+    def read(self, rows: np.ndarray, zoom: float = 1.0) -> np.ndarray:
+        """Return uint8 (len(rows), px, px, 3)."""
+        return self._recolouring(self._crops.read(rows, zoom))

@@ -1,0 +1,71 @@
+"""A slide of a known stain stays as it is; another is taken to the stain that is right for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import napari_aml as aml
+from napari_aml.cells.stain import Recolouring, Stain
+from napari_aml.classify.recolouring import ALIKE, choose_stain
+from napari_aml.errors import BundleError
+from napari_aml.pipeline import classify_cells_steps, segment_slide_steps
+from napari_aml.progress import run
+
+FIRST = Stain((254.0, 227.0, 202.0), (0.96, 1.47, 0.35), (0.20, 0.28, 0.17))
+SECOND = Stain((237.0, 231.0, 231.0), (0.69, 2.56, 0.21), (0.18, 0.31, 0.20))
+KNOWN = (("first", FIRST), ("second", SECOND))
+
+
+def near(stain: Stain, step: float) -> Stain:
+    return Stain(tuple(v - step for v in stain.ground), stain.nucleus, stain.red)
+
+
+def test_known_stains_stay_as_they_are():
+    for name, stain in KNOWN:
+        choice = choose_stain(near(stain, 3), KNOWN)
+        assert choice is not None and choice.recolouring is None
+        assert choice.source == name and choice.distance < ALIKE and choice.note == ""
+
+
+def test_strange_stains_go_to_the_first_unless_another_is_much_nearer():
+    pale = Stain((200.0, 200.0, 195.0), (0.28, 0.55, -0.09), (0.08, 0.22, 0.15))
+    choice = choose_stain(pale, KNOWN)
+    assert choice is not None and choice.recolouring == Recolouring(pale, FIRST)
+    assert "first" in choice.note and choice.facts()["recoloured"] is True
+    choice = choose_stain(near(SECOND, 18), KNOWN)
+    assert choice is not None and choice.recolouring is not None and choice.recolouring.target == SECOND
+
+
+def test_nothing_is_done_where_either_side_is_unknown():
+    assert choose_stain(None, KNOWN) is None
+    assert choose_stain(FIRST, ()) is None
+
+
+def test_a_damaged_card_is_named_and_the_shipped_one_knows_its_stains():
+    bundle = aml.load_bundle()
+    assert len(bundle.stains) == 2 and bundle.stains[0][1].distance(FIRST) < ALIKE
+    damaged = replace(bundle, card={**bundle.card, "stains": [{"source": "x", "ground": [1, 2, 3], "nucleus": "dark"}]})
+    with pytest.raises(BundleError, match="stains"):
+        _ = damaged.stains
+
+
+def test_bccd_is_recoloured_and_named_better(shared_data):
+    """Neutrophils and eosinophils of a pale microscope; types as Banik et al. published them."""
+    folder, bundle = shared_data / "smears_bccd", aml.load_bundle()
+    types = pd.read_csv(folder / "wbc_types.csv").query("wbc_type in ['NEUTROPHIL', 'EOSINOPHIL']")
+    wanted = {"NEUTROPHIL": ["NGS", "NGB"], "EOSINOPHIL": ["EOS"]}
+    right = {True: 0, False: 0}
+    for row in types.iloc[::16].itertuples():
+        found = run(segment_slide_steps(folder / "images" / f"{row.image}.jpg", pixel_size_um=0.069))
+        for recolour in right:
+            done = run(classify_cells_steps(found, model=bundle, device="cpu", cam=None, recolour=recolour))
+            choice = done.provenance["stain_choice"]
+            assert (choice is not None and choice["recoloured"]) is recolour
+            assert any("stain" in w for w in done.provenance["warnings"]) is recolour
+            assert (done.stain is not None) is recolour  # cells that are classified anew later go the same way
+            right[recolour] += int(np.isin(done.predictions.code, wanted[row.wbc_type]).any())
+    assert right[True] > 1.3 * right[False]
