@@ -80,6 +80,7 @@ def training_card(
         card["backbone_args"] = config.backbone_args
     if parent is not None:
         card["parent"] = {"name": parent.name, "version": parent.version, "sha256": parent.sha256}
+        card["stains"] = parent.card.get("stains") or []
     return card
 
 

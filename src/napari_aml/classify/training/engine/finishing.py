@@ -77,7 +77,8 @@ def calibrated_steps(
     )  # fmt: skip
     entries: dict[str, Any] = {"picture_statistics": _colours(crops["train"], bundle.crop_px)}
     if stains is not None and stains.names:
-        entries["stains"] = stains.entry()
+        own = stains.entry()
+        entries["stains"] = own + [s for s in bundle.card.get("stains") or [] if s not in own]
     entries["calibrated_on"] = f"{len(targets)} cells of the validation part of {dataset.name}, temperature included"
     return save_calibrated(bundle, fitted, bundle.path, entries)
 
