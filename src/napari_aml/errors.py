@@ -78,8 +78,8 @@ class OutputError(AmlError):
 
     def __init__(self, path: str | Path, reason: str) -> None:
         super().__init__(
-            f"Cannot write to '{path}': {reason}",
-            "Choose another folder with --out, or free space and check its permissions.",
+            f"Cannot write to '{path}': {reason.rstrip('.')}.",
+            "Choose another folder, or free space and check its permissions.",
         )
 
 

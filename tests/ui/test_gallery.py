@@ -155,6 +155,17 @@ def test_typing_in_the_search_field_searches_and_decides_nothing(panel, qtbot):
     qtbot.waitUntil(lambda: len(model.order) == 120)
 
 
+def test_enter_and_escape_lead_from_the_search_back_to_the_cells(panel, qtbot):
+    press(panel, Qt.Key.Key_Slash)
+    QTest.keyClicks(panel.filters.search, "lymphocyte")
+    QTest.keyClick(panel.filters.search, Qt.Key.Key_Return)
+    assert panel.view.hasFocus() and 0 < len(panel.model.order) < 120
+    press(panel, Qt.Key.Key_Slash)
+    QTest.keyClick(panel.filters.search, Qt.Key.Key_Escape)
+    assert panel.view.hasFocus() and not panel.filters.search.text()
+    qtbot.waitUntil(lambda: len(panel.model.order) == 120)
+
+
 def test_clicking_a_class_shows_it_alone(panel, qtbot):
     code = panel.model.groups[0].code
     strip = panel.classes

@@ -43,6 +43,18 @@ def test_the_inspector_shows_a_cell_and_then_none(qtbot):
     assert inspector.value() is None and not inspector.split_button.isEnabled() and not inspector.bars.isVisible()
 
 
+def test_without_a_picture_the_form_says_how_to_open_one_and_a_long_note_is_whole(qtbot):
+    form = AnalysisForm()
+    qtbot.addWidget(form)
+    form.resize(340, 500)
+    form.setPictures([])
+    form.setPixelNote("The results rest on 0.0559 µm/px (guessed from nuclei). " * 3)
+    form.show()
+    note = form.pixel_note.native
+    qtbot.waitUntil(lambda: 0 < note.heightForWidth(note.width()) <= note.height())
+    assert form.empty.isVisible() and "Open Sample" in form.empty.text()
+
+
 def test_the_inspectors_buttons_ask(qtbot):
     inspector = CellInspector(LUT)
     qtbot.addWidget(inspector)

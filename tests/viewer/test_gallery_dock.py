@@ -156,6 +156,8 @@ def test_a_region_drawn_on_the_picture_is_counted_and_can_be_undone(viewer, dock
     qtbot.waitUntil(lambda: len(state.regions) == 1)
     (region,) = state.regions.values()
     assert region.role == LEAVE_OUT and list(state.counted()) == [False] * 3 + [True] * 3
+    # The button asked for one region: after it a click on the picture chooses a cell, and begins no other region.
+    assert layer.mode == "pan_zoom" and unwrap(viewer.layers.selection.active) is control.bridge.layer("cells")
     qtbot.waitUntil(lambda: "3 cells are left out" in review.differential.summary.text())
     control.editor.undo()
     assert state.counted().all() and len(layer.data) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor, QPixmap
+from qtpy.QtGui import QBrush, QColor, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from napari_aml.taxonomy import CLASSES
@@ -13,6 +13,8 @@ from napari_aml.ui.gallery_model import MIME
 from napari_aml.ui.shortcuts import CLASS_COMMAND, KeyTable
 
 _ALL = "all cells"
+#: Of classes without cells; read on dark and on light ground.
+_FAINT = QColor(128, 128, 128)
 
 
 class ClassStrip(QTreeWidget):
@@ -88,7 +90,8 @@ class ClassStrip(QTreeWidget):
             for column, text in ((1, str(n) if n else ""), (2, str(decided) if decided else "")):
                 if item.text(column) != text:
                     item.setText(column, text)
-            item.setForeground(0, self.palette().text() if n else self.palette().placeholderText())
+            # The window's colours hold where there are cells: they change with the theme.
+            item.setData(0, Qt.ItemDataRole.ForegroundRole, None if n else QBrush(_FAINT))
 
     def counts(self) -> dict[str, tuple[str, str]]:
         """Return code → the counts as they are shown."""

@@ -82,11 +82,12 @@ class AnalysisForm(QWidget):
             tooltip="recommended: what the model's own tests found most faithful; gradcam where it was not tested.",
         )  # fmt: skip
         self.device = ComboBox(label="Device", choices=DEVICES, value="auto")
-        self._form = Container(
-            widgets=[
-                self.picture, self.pixel_size, self.pixel_note, self.measure, self.segmenter, self.cam, self.device,
-            ]
+        self.empty = QLabel(
+            "No picture is open yet: use File > Open File(s), drop a picture on the window, or take one of "
+            "File > Open Sample > AML smear review.", wordWrap=True,
         )  # fmt: skip
+        self._which = Container(widgets=[self.picture, self.pixel_size])
+        self._how = Container(widgets=[self.measure, self.segmenter, self.cam, self.device])
         self.analyse_button = QPushButton("Analyse")
         self.analyse_button.setDefault(True)
         self.analyse_button.setMinimumHeight(32)
@@ -102,7 +103,9 @@ class AnalysisForm(QWidget):
         apart.addWidget(self.classify_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(_native(self._form))
+        # The note has as many lines as it needs; in a magicgui container it would be cut off after two.
+        for widget in (self.empty, _native(self._which), self.pixel_note.native, _native(self._how)):
+            layout.addWidget(widget)
         layout.addWidget(self.analyse_button)
         layout.addLayout(apart)
         self.picture.changed.connect(self.pictureChanged.emit)
@@ -131,6 +134,7 @@ class AnalysisForm(QWidget):
     def setPictures(self, layers: Sequence[Any], chosen: Any = None) -> None:
         """Offer picture layers by their names; keeps the choice while it is there."""
         before = self.picture.value
+        self.empty.setVisible(not layers)
         with self.picture.changed.blocked():
             self.picture.choices = [(layer.name, layer) for layer in layers]
             keep = chosen if chosen is not None else before
@@ -175,7 +179,7 @@ class HeatmapForm(QWidget):
             tooltip="Part of the network that is looked at; lower is finer and noisier.",
         )
         self.shown = CheckBox(text="Show in the picture", value=True)
-        self.opacity = FloatSlider(label="Opacity", value=0.6, min=0, max=1, step=0.05)
+        self.opacity = FloatSlider(label="Opacity", value=0.6, min=0, max=1, step=0.05, readout=False)
         self.limit = FloatSpinBox(
             label="Scale ends at", value=0, min=0, max=1e6, step=0.05,
             tooltip="Evidence that gets the brightest colour: one scale for all cells, so that faint looks faint.",

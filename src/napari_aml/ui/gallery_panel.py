@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QInputDialog, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from napari_aml.review.decisions import CLASS, views
@@ -119,6 +120,8 @@ class GalleryPanel(QWidget):
         self.help_button.clicked.connect(self.show_keys)
         self.blinded.toggled.connect(lambda on: setattr(state, "blinded", on))
         view.opened.connect(self.opened)
+        leave = QShortcut(QKeySequence("Esc"), self.filters.search, context=Qt.ShortcutContext.WidgetShortcut)
+        leave.activated.connect(self.leave_search)
         self.listening.connect(state.events.blinded, self._on_blinded)
         self.listening.connect(state.events.selection, self._on_selection)
         self.listening.connect(state.events.only, self._on_only)
@@ -127,7 +130,7 @@ class GalleryPanel(QWidget):
             **class_actions(self.decide), **tag_actions(self.toggle_tag), "confirm": self.confirm,
             "withdraw": lambda: self.decider.withdraw(self.chosen()), "note": self.write_note, "undo": undo,
             "redo": redo, "next": lambda: view.walk(1), "previous": lambda: view.walk(-1),
-            "fly": lambda: state.selected and self.opened.emit(state.selected),
+            "fly": self.fly,
             "search": self.search, "help": self.show_keys,
             "alike": lambda: state.selected and self.alikeRequested.emit(state.selected),
         })  # fmt: skip
@@ -177,6 +180,19 @@ class GalleryPanel(QWidget):
         """Go to the search field."""
         self.filters.search.setFocus()
         self.filters.search.selectAll()
+
+    def fly(self) -> None:
+        """Show the current cell on the picture; from the search field go to what was found, where keys say classes."""
+        if self.filters.search.hasFocus():
+            self.filters.search.returnPressed.emit()  # the key that the field itself does not get
+            self.view.setFocus()
+        elif self.state.selected:
+            self.opened.emit(self.state.selected)
+
+    def leave_search(self) -> None:
+        """Show all cells again and go back to them."""
+        self.filters.search.clear()
+        self.view.setFocus()
 
     def show_keys(self) -> None:
         """Show the sheet of keys."""

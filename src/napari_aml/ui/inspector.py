@@ -20,8 +20,10 @@ from qtpy.QtWidgets import (
 
 from napari_aml.ui.bars import ClassBars
 from napari_aml.ui.cell_view import CellView
+from napari_aml.ui.class_row import ClassRow
 from napari_aml.ui.marks_panel import MarksPanel
 from napari_aml.ui.picture import CellPicture, coloured
+from napari_aml.ui.shortcuts import shared_keys
 
 _PANELS = 2
 
@@ -50,6 +52,7 @@ class CellInspector(QWidget):
         self.title.setTextFormat(Qt.TextFormat.RichText)
         self.title.setWordWrap(True)  # a long title would make the page wider than the dock
         self.subtitle.setWordWrap(True)
+        self.classes = ClassRow(shared_keys())
         self.crop = CellPicture()
         self.panels = tuple(CellPicture() for _ in range(_PANELS))
         self.titles = tuple(QLabel() for _ in range(_PANELS))
@@ -71,6 +74,7 @@ class CellInspector(QWidget):
         layout.addLayout(self._walk_row())
         layout.addWidget(self.title)
         layout.addWidget(self.subtitle)
+        layout.addWidget(self.classes)
         layout.addLayout(self._picture_grid())
         layout.addLayout(self._opacity_row())
         layout.addWidget(self.remarks)
@@ -95,6 +99,7 @@ class CellInspector(QWidget):
         self._view = view
         for button in (self.split_button, self.delete_button):
             button.setEnabled(view is not None)
+        self.classes.setVisible(view is not None)
         if view is None:
             self.title.setText("<b>No cell chosen</b>")
             self.subtitle.setText("Click a cell in the picture, or press n for the next and p for the previous one.")

@@ -73,7 +73,7 @@ def _commands() -> tuple[Command, ...]:
         Command("fly", "Walk", "Show the cell on the picture", "Return", on_canvas=False),
         Command("search", "Look for", "Search in the gallery", "/", on_canvas=False),
         Command("alike", "Look for", "Cells like this one", "F", on_canvas=False),
-        Command("help", "Look for", "This sheet of keys", "F1", on_canvas=False),
+        Command("help", "Look for", "This sheet of keys", "F1"),
     )
 
 

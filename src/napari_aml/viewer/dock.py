@@ -8,15 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QLabel,
-    QMessageBox,
-    QPushButton,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_aml import RESEARCH_USE
 from napari_aml.errors import AmlError
@@ -29,7 +21,8 @@ from napari_aml.ui.shortcuts import KeyBindings, shared_keys
 from napari_aml.ui.state import ReviewState
 from napari_aml.viewer import words
 from napari_aml.viewer.controller import ReviewController
-from napari_aml.viewer.deciding_keys import cell_actions
+from napari_aml.viewer.deciding_keys import cell_actions, connect_inspector, sheet_of_keys
+from napari_aml.viewer.in_view import PictureInView
 from napari_aml.viewer.keys import CellKeys
 from napari_aml.viewer.outcome import attach_outcome
 from napari_aml.viewer.pages import evidence_lut, page, scrolled
@@ -74,7 +67,9 @@ class SmearReviewWidget(QWidget):
         self._count = attach_outcome(self)
         self._live = QTimer(self, singleShot=True, interval=_LIVE_MS)
         self._live.timeout.connect(self._count)
-        self._keys = CellKeys(shared_keys(), cell_actions(self.controller))
+        self._actions = {**cell_actions(self.controller), "help": sheet_of_keys(self)}
+        self._keys = CellKeys(shared_keys(), self._actions)
+        self.in_view = PictureInView(napari_viewer, self.picture, self._pictures, self)
         self._connect()
         self._prepared = False
         register_review(napari_viewer, self)
@@ -87,8 +82,7 @@ class SmearReviewWidget(QWidget):
     # ---- building ------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.status = QLabel(wordWrap=True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.save_button = QPushButton("Save results …")
         self.save_button.setToolTip("Label images, tables, heatmap, overlay, differential, provenance and a report.")
@@ -103,8 +97,7 @@ class SmearReviewWidget(QWidget):
         self.project = attach_project(self)
         self.tabs.addTab(scrolled(self.project.page), "Project")
         self.tabs.setUsesScrollButtons(True)
-        footer = QLabel(RESEARCH_USE)
-        footer.setWordWrap(True)
+        footer = QLabel(RESEARCH_USE, wordWrap=True)
         footer.setAlignment(Qt.AlignmentFlag.AlignCenter)
         footer.setObjectName("research-use")
         layout = QVBoxLayout(self)
@@ -131,8 +124,7 @@ class SmearReviewWidget(QWidget):
         inspector.addToggled.connect(control.editor.set_adding)
         inspector.undoRequested.connect(control.editor.undo)
         inspector.redoRequested.connect(control.editor.redo)
-        inspector.marks.tagToggled.connect(lambda name, on: control.decider.tag(sorted(self.state.selection), name, on))
-        inspector.marks.noteChanged.connect(lambda text: control.decider.note(self.state.selected, text))
+        connect_inspector(inspector, control)
         heat = self.heatmap_form
         heat.computeRequested.connect(lambda: self._try(control.explain, *heat.value()))
         heat.shownChanged.connect(lambda shown: control.bridge.show_only(heatmap=shown))
@@ -142,24 +134,20 @@ class SmearReviewWidget(QWidget):
         self.models.folderChosen.connect(lambda folder: self._try(self._open_model, folder))
         control.failed.connect(self.show_error)
         control.told.connect(self.show_message)
-        control.finished.connect(lambda: self.tabs.setCurrentIndex(1) if self.tabs.currentIndex() == 0 else None)
+        control.finished.connect(self._on_finished)
+        self.tabs.tabBarClicked.connect(lambda i: self.tabs.widget(i).setFocus() if i >= 0 else None)
         control.busyChanged.connect(lambda _: self._enable())
         control.follow_up.compared.connect(self._inspect)
         control.measured.connect(self._on_measured)
         control.pictureWanted.connect(self.choose_picture)
-        stack = control.editor.undo_stack
-        stack.canUndoChanged.connect(inspector.undo_button.setEnabled)
-        stack.canRedoChanged.connect(inspector.redo_button.setEnabled)
-        inspector.undo_button.setEnabled(False)
-        inspector.redo_button.setEnabled(False)
-        self.state.events.selected.connect(self._on_selected)
+        self.state.events.selected.connect(self._inspect)
         self.state.events.analysis.connect(self._on_analysis)
         self.state.events.heat_limit.connect(self._on_limit)
         self.state.rows_changed.connect(self._on_rows)
         layers = self.viewer.layers
         layers.events.inserted.connect(self._on_inserted)
         layers.events.removed.connect(self._on_removed)
-        KeyBindings(self, shared_keys(), cell_actions(control))
+        KeyBindings(self, shared_keys(), self._actions)
 
     def closeEvent(self, event: Any) -> None:
         """Let go of viewer and jobs."""
@@ -176,10 +164,11 @@ class SmearReviewWidget(QWidget):
         self._live.stop()
         self._keys.release()
         self.regions.close()
+        self.in_view.close()
         events = self.viewer.layers.events
         events.inserted.disconnect(self._on_inserted)
         events.removed.disconnect(self._on_removed)
-        self.state.events.selected.disconnect(self._on_selected)
+        self.state.events.selected.disconnect(self._inspect)
         self.state.events.analysis.disconnect(self._on_analysis)
         self.state.events.heat_limit.disconnect(self._on_limit)
         self.state.rows_changed.disconnect(self._on_rows)
@@ -263,11 +252,9 @@ class SmearReviewWidget(QWidget):
         self._keys.bind(layer)
         if self.controller.bridge.is_result(layer):
             return
-        from napari.layers import Image
-
-        self.form.setPictures(
-            self._pictures(), layer if isinstance(layer, Image) and not self.controller.busy else None
-        )
+        pictures = self._pictures()
+        new = any(layer is picture for picture in pictures) and not self.controller.busy
+        self.form.setPictures(pictures, layer if new else None)
         self._enable()
 
     def _on_removed(self, event: Any) -> None:
@@ -279,14 +266,23 @@ class SmearReviewWidget(QWidget):
     def _on_picture(self, layer: Any) -> None:
         if self.controller.busy:
             return
+        if layer is not self.controller.bridge.image:
+            self.show_message("")  # what was said is of another picture
         self.controller.choose_picture(layer)
+        if layer is not None:
+            self.in_view.show(layer)
         self._say_pixel_size()
         self._enable()
 
-    # ---- following the state -------------------------------------------------------------------------------
+    def _on_finished(self) -> None:
+        """Go to the cells; the keys of that page work at once."""
+        if self.tabs.currentIndex() == 0:
+            self.tabs.setCurrentIndex(1)
+            focus = QApplication.focusWidget()
+            if focus is None or self.isAncestorOf(focus):
+                self.tabs.currentWidget().setFocus()
 
-    def _on_selected(self, uid: str | None) -> None:
-        self._inspect()
+    # ---- following the state -------------------------------------------------------------------------------
 
     def _on_analysis(self, analysis: Any) -> None:
         if analysis is not None and analysis.predictions is not None:
@@ -309,7 +305,7 @@ class SmearReviewWidget(QWidget):
         self.heatmap_form.setLimit(limit)
         self._inspect()
 
-    def _inspect(self) -> None:
+    def _inspect(self, _: Any = None) -> None:
         self.controller.soon("inspect", self._show_cell)
 
     def _show_cell(self) -> None:
@@ -317,6 +313,7 @@ class SmearReviewWidget(QWidget):
 
         extra = self.controller.follow_up.comparison
         self.inspector.setValue(cell_view(self.state, extra) if self.state.selected else None)
+        self.inspector.classes.setValue(self.state.selected in self.state.decided)
 
     def _enable(self) -> None:
         busy, analysis = self.controller.busy, self.state.analysis

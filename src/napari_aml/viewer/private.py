@@ -20,6 +20,17 @@ def unwrap(thing: Any) -> Any:
     return getattr(thing, "__wrapped__", thing)
 
 
+def say_units_once() -> None:
+    """Let napari say once, not with every layer, that pictures in µm and in pixels are open together.
+
+    Its canvas warns whenever a layer comes or goes (napari/_vispy/canvas.py, ``_update_scenegraph``), and each warning
+    covers a part of the picture. Result layers have the units of their picture.
+    """
+    import warnings
+
+    warnings.filterwarnings("once", message="Inconsistent units across layers")
+
+
 def is_drawing(layer: Any) -> bool:
     """Tell whether a person is in the middle of drawing a shape (napari/layers/shapes/shapes.py)."""
     return bool(getattr(layer, "_is_creating", False))
@@ -140,6 +151,10 @@ def painted_box(item: Any) -> Box | None:
     return tuple(int(v) for v in (*a[:, :2].min(0), *a[:, 2:].max(0)))  # type: ignore[return-value]
 
 
+#: Menu, status bar, and what the controls of a label layer are higher than those of a picture; pixels.
+_BARS = 120
+
+
 def move_dock(widget: Any, size: int) -> None:
     """Move the dock that holds a widget to the bottom of napari's window, `size` pixels high.
 
@@ -147,6 +162,7 @@ def move_dock(widget: Any, size: int) -> None:
     and the window are ordinary Qt ones.
     """
     from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QDockWidget
 
     dock, window = _dock_of(widget)
     if window is None or dock.isFloating():
@@ -154,7 +170,19 @@ def move_dock(widget: Any, size: int) -> None:
     if window.dockWidgetArea(dock) != Qt.DockWidgetArea.BottomDockWidgetArea:
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
         dock.show()
+    # On a low screen napari's own docks at the left, which cannot shrink, would leave it one cut-off line: it goes
+    # beside them instead of below them.
+    left = [d for d in window.findChildren(QDockWidget) if _is_at_left(window, d)]
+    if sum(d.minimumSizeHint().height() for d in left) + size + _BARS > window.height():
+        window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
     window.resizeDocks([dock], [size], Qt.Orientation.Vertical)
+
+
+def _is_at_left(window: Any, dock: Any) -> bool:
+    from qtpy.QtCore import Qt
+
+    at_left = window.dockWidgetArea(dock) == Qt.DockWidgetArea.LeftDockWidgetArea
+    return bool(at_left and dock.isVisible() and not dock.isFloating())
 
 
 def stack_dock(widget: Any, upon: Any) -> None:

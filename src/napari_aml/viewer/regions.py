@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_aml.review.regions import COUNT, LEAVE_OUT, Region
 from napari_aml.ui.region_bar import RegionBar
-from napari_aml.viewer.layers import placement
+from napari_aml.viewer.layers import CELLS, placement
 from napari_aml.viewer.private import is_drawing, unwrap
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class RegionTool(QObject):
         self.layer: Shapes | None = None
         self._image: Any = None
         self._uids: list[str] = []
-        self._writing = False
+        self._writing = self._asked = False
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(self._read)
         self.bar.drawRequested.connect(self.draw)
@@ -68,6 +68,7 @@ class RegionTool(QObject):
         layer.current_edge_color = COLOURS[role]
         self.viewer.layers.selection.active = layer
         layer.mode = "add_polygon_lasso"
+        self._asked = True
         self.bar.say("Draw around the region with the mouse button held.")
 
     def remove(self) -> None:
@@ -152,17 +153,29 @@ class RegionTool(QObject):
                 if _rounded(points) not in left:
                     decider.erase(uid)
             return
+        new = False
         for i, points in enumerate(drawn):
             uid = self._uids[i] if i < len(self._uids) else None
             if points is None:
                 continue
             if uid is None:
+                new = True
                 decider.draw(Region(points, roles[i] if roles[i] in COLOURS else COUNT))
             elif uid in before and _rounded(points) != _rounded(before[uid]):
                 decider.draw(Region(points, known[uid].role, uid))
         if any(points is None for points in drawn):
             self.bar.say("A line holds nothing: draw a closed shape.")
         self._write()
+        if self._asked and new:
+            self._to_the_cells()
+
+    def _to_the_cells(self) -> None:
+        """After the region that a button asked for, a click chooses a cell again instead of beginning another one."""
+        self._asked = False
+        self.layer.mode = "pan_zoom"
+        cells = self._control.bridge.layer(CELLS)
+        if cells is not None:
+            self.viewer.layers.selection.active = cells
 
     def _polygon(self, i: int) -> tuple[tuple[float, float], ...] | None:
         """Return the corners of a shape, None where it is a line."""

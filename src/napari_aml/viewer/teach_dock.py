@@ -69,6 +69,7 @@ class TeachDock(QWidget):
         self.tabs.addTab(self.queue, "Queue")
         self.tabs.addTab(self.teach, "Teach")
         self.tabs.addTab(scrolled(self.fine_tune), "Fine-tune")
+        self.tabs.hide()  # until it is at its place it must not make the window taller
         footer = QLabel(RESEARCH_USE)
         footer.setWordWrap(True)
         footer.setObjectName("research-use")
@@ -96,9 +97,14 @@ class TeachDock(QWidget):
         tuning.epoch.connect(self.fine_tune.add)
         tuning.finished.connect(self.fine_tune.setValue)
         tuning.failed.connect(lambda error: self.fine_tune.say(f"⚠ {in_words(error)}"))
+        self.teaching.ordered.connect(self._on_ordered)
         self.listening.connect(self.state.rows_changed, self._recount)
         self.listening.connect(self.state.events.analysis, self._recount)
         self.listening.connect(self.state.events.store, self._recount)
+
+    def _on_ordered(self, _: object) -> None:
+        """Say why there is no queue although one was asked for."""
+        self._say("" if self.state.queue else "No cell of these pictures fits that order: choose another one.")
 
     def _recount(self, *_: object) -> None:
         self._soon.start()
@@ -108,7 +114,11 @@ class TeachDock(QWidget):
         super().showEvent(event)
         if not self._placed:
             self._placed = True
-            QTimer.singleShot(0, lambda: stack_dock(self, self.review))
+            QTimer.singleShot(0, self._place)
+
+    def _place(self) -> None:
+        stack_dock(self, self.review)
+        self.tabs.show()
 
     # ---- what a person asks for ----------------------------------------------------------------------------
 

@@ -1,0 +1,104 @@
+"""The picture under review is the one that the person sees: others that cover it are hidden, the camera follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+from napari_aml.viewer.private import say_units_once, unwrap
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+#: At least this share of the canvas or of the picture is in view, else the camera moves to the picture.
+_ENOUGH = 0.5
+#: Docks come in several steps: the last one counts.
+_SETTLE_MS = 60
+
+
+class PictureInView(QObject):
+    """Keeps the picture under review in view.
+
+    Parameters
+    ----------
+    viewer
+        A viewer with a window.
+    picture
+        Returns the picture under review, None for none.
+    pictures
+        Returns all pictures that can be reviewed.
+    """
+
+    def __init__(
+        self, viewer: Any, picture: Callable[[], Image | None], pictures: Callable[[], Iterable[Image]], parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._picture, self._pictures = unwrap(viewer), picture, pictures
+        say_units_once()
+        self._size = np.array(self._viewer.canvas.size, float)
+        self._was_whole = False
+        self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
+        self._soon.timeout.connect(self._after_resize)
+        self._viewer.canvas.events.size.connect(self._on_size)
+
+    def close(self) -> None:
+        """Stop following the canvas."""
+        self._soon.stop()
+        self._viewer.canvas.events.size.disconnect(self._on_size)
+
+    def show(self, image: Image) -> None:
+        """Make a picture visible, hide the other pictures at its place, and go there where little of it is in view."""
+        if self._viewer.dims.ndisplay != 2:
+            return
+        if not self._viewer.grid.enabled:
+            mine = _box(image)
+            for other in self._pictures():
+                if other is not image and other.visible and other.rgb and _shared(mine, _box(other)) > 0:
+                    other.visible = False
+        image.visible = True
+        box, view = _box(image), self._view(self._size)
+        if _shared(box, view) < _ENOUGH * min(_area(box), _area(view)) or not _area(view):
+            self._fit(image)
+
+    def _on_size(self, _: Any = None) -> None:
+        before, self._size = self._size, np.array(self._viewer.canvas.size, float)
+        if not self._soon.isActive():
+            self._was_whole = self._whole(before)
+        self._soon.start()
+
+    def _after_resize(self) -> None:
+        """Where a dock took room from a picture that was whole on the canvas, make it whole again."""
+        image = self._picture()
+        if self._was_whole and image is not None and image in self._viewer.layers and not self._whole(self._size):
+            self._fit(image)
+
+    def _whole(self, size: np.ndarray) -> bool:
+        image = self._picture()
+        if image is None or image not in self._viewer.layers or self._viewer.dims.ndisplay != 2:
+            return False
+        box = _box(image)
+        return _shared(box, self._view(size)) > 0.999 * _area(box)
+
+    def _view(self, size: np.ndarray) -> np.ndarray:
+        """Return the corners (2, 2) of what a canvas of this size shows, in the world's coordinates."""
+        camera = self._viewer.scene.camera
+        half, middle = size / 2 / camera.zoom, np.array(camera.center[-2:], float)
+        return np.stack([middle - half, middle + half])
+
+    def _fit(self, image: Image) -> None:
+        self._viewer.fit_to_view(layers=[image])
+
+
+def _box(image: Image) -> np.ndarray:
+    return np.asarray(image.extent.world)[:, -2:]
+
+
+def _shared(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.prod(np.clip(np.minimum(a[1], b[1]) - np.maximum(a[0], b[0]), 0, None)))
+
+
+def _area(box: np.ndarray) -> float:
+    return float(np.prod(box[1] - box[0]))
