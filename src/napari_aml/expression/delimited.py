@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from napari_aml.expression.digits import whole_numbers
 from napari_aml.expression.errors import CellValueError, ExpressionReadError
 from napari_aml.expression.layout import Layout, is_missing, is_number, split
-from napari_aml.expression.memory import check_fits
+from napari_aml.expression.memory import check_fits, zeros
 from napari_aml.expression.opening import TextFile
 from napari_aml.expression.threads import executor, threads
 from napari_aml.progress import Progress, Steps
@@ -39,6 +40,14 @@ class Rows:
     lengths: np.ndarray | None = None
     symbols: list[str] | None = None
     whole: bool = False
+
+    def of(self, here: np.ndarray, values: np.ndarray) -> Rows:
+        """Return some of the lines by flags, with these values."""
+        names, symbols = self.names, self.symbols
+        if not here.all():
+            names = list(compress(names, here))
+            symbols = symbols and list(compress(symbols, here))
+        return Rows(names, values, None if self.lengths is None else self.lengths[here], symbols, self.whole)
 
 
 def read_rows_steps(text: TextFile, layout: Layout, limit: int | None = None) -> Steps[Rows]:
@@ -145,15 +154,21 @@ class Growing:
         rows = seen if place >= self.text.size else int(seen * self.text.size / max(1, place) * 1.02) + 64
         check_fits(self.text.path, rows, self.values.shape[1], self.limit)
         # Memory that is asked for and not written to costs nothing: a quarter more saves copying.
-        larger = np.empty((max(seen, rows + rows // 4), self.values.shape[1]), np.float32)
+        larger = zeros((max(seen, rows + rows // 4), self.values.shape[1]))
         larger[: self.filled] = self.values[: self.filled]
         self.values, self._reserved = larger, self.filled
 
-    def reserve(self, lines: int) -> slice:
-        """Set rows aside for one block."""
+    def reserve(self, lines: int, place: int | None = None) -> slice:
+        """Set rows aside for one block; where `place` is given (see `grow`), there need be no room for them yet."""
+        if place is not None and not self.has_room(lines):
+            self.grow(lines, place)
         room = slice(self._reserved, self._reserved + lines)
         self._reserved = room.stop
         return room
+
+    def release(self) -> None:
+        """Take back rows that were set aside and will not be kept, where no others are."""
+        self._reserved = self.filled
 
     def keep(self, rows: np.ndarray, start: int) -> None:
         """Keep the rows of a block whose room began at `start`; they move up where blocks before held blank lines."""
@@ -243,7 +258,8 @@ def _whole(layout: Layout, blocks: list[bytes], out: np.ndarray) -> Rows | None:
 
 def from_leads(layout: Layout, leads: list[bytes], values: np.ndarray) -> Rows:
     """Return lines whose values are read: names and the like are in the leading text of each."""
-    if layout.id == 0 and layout.length is None and layout.symbol is None and len(layout.names) - values.shape[1] == 1:
+    names_alone = len(layout.names) - len(layout.values) == 1
+    if names_alone and layout.id == 0 and layout.length is None and layout.symbol is None:
         return Rows([lead.decode("utf-8", "replace").strip(' "') for lead in leads], values)
     cells = [split(lead.decode("utf-8", "replace"), layout.delimiter) for lead in leads]
     lengths = None

@@ -105,6 +105,9 @@ def current_names(names: Sequence[str]) -> list[str]:
     own = {name for name in names if name in book.symbols}
     made = []
     for name in names:
+        if name in own:  # the common case, at once
+            made.append(name)
+            continue
         symbol = _known(book, name)
         made.append(name if not symbol or (symbol in own and name in book.former) else symbol)
     return made
@@ -181,9 +184,10 @@ def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> Re
     if kind is not None and kind not in KINDS:
         raise ExpressionError(f"'{kind}' is no kind of gene id.", f"Known: {', '.join(KINDS)}.")
     book = gene_book()
-    dates, unclear = repair(ids)
     genes = _plain_ensembl(book, ids) if kind is None else [""] * len(ids)
     others = [place for place, gene in enumerate(genes) if not gene]
+    found, unclear = repair([ids[place] for place in others])
+    dates = {others[i]: gene for i, gene in found.items()}
     own = {ids[place] for place in others if ids[place] in book.symbols}
     tally, former = Counter({"ensembl": len(ids) - len(others)}), 0
     for place in others:

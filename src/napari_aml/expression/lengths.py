@@ -59,7 +59,8 @@ def _bundled(genes: Sequence[str], ids: Sequence[str]) -> np.ndarray:
     """What `bundled_lengths` says of some genes, without making the whole table."""
     book = gene_book()
     return np.array([
-        book.length.get(_bare(name)) or book.length_of(gene) for gene, name in zip(genes, ids, strict=True)
+        book.length.get(name[:15]) or book.length.get(_bare(name)) or book.length_of(gene)
+        for gene, name in zip(genes, ids, strict=True)
     ], np.float64)  # fmt: skip
 
 

@@ -1,14 +1,34 @@
-"""Whether a table will fit into memory, asked before it is read."""
+"""Memory for tables: whether one will fit, asked before it is read; arrays that are cheap to use for the first time."""
 
 from __future__ import annotations
 
+import math
+import mmap
 import os
 from pathlib import Path
+
+import numpy as np
 
 from napari_aml.expression.errors import TooLargeError
 
 #: A table is read into float32 and needs about this many times its own size on the way.
 ROOM_FACTOR = 1.6
+
+
+def zeros(shape: tuple[int, ...]) -> np.ndarray:
+    """Return float32 zeros whose memory is taken from the system in small pages, as it is written to.
+
+    NumPy asks for pages of 2 MB. A virtual machine that gives free ones back to its host (free page reporting) must
+    then fetch each anew: 54 MB took 0.12 s where small pages took 0.025 s. Elsewhere both take about as long.
+    """
+    size = 4 * math.prod(shape)
+    if size < 1 << 22:  # NumPy takes small pages, too
+        return np.zeros(shape, np.float32)
+    if hasattr(mmap, "MAP_ANONYMOUS"):
+        held = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    else:
+        held = mmap.mmap(-1, size)
+    return np.frombuffer(held, np.float32).reshape(shape)
 
 
 def available_bytes() -> int:

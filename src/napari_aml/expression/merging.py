@@ -117,11 +117,17 @@ def merge_part(
 
 def _lines_of(genes: Sequence[str]) -> tuple[dict[str, int], dict[int, list[int]]]:
     """Return the first line of every gene, and the other lines of a gene by its first."""
-    first: dict[str, int] = {}
-    extra: dict[int, list[int]] = {}
-    for place, gene in enumerate(genes):
-        if gene and first.setdefault(gene, place) != place:
-            extra.setdefault(first[gene], []).append(place)
+    first = dict(zip(genes, range(len(genes)), strict=True))  # for now the last line of every gene
+    again = [place for place, gene in enumerate(genes) if first[gene] != place] if len(first) < len(genes) else []
+    first.pop("", None)
+    lines: dict[str, list[int]] = {}
+    for place in again:
+        if gene := genes[place]:
+            lines.setdefault(gene, []).append(place)
+    for gene, places in lines.items():
+        places.append(first[gene])
+        first[gene] = places[0]
+    extra = {places[0]: places[1:] for places in sorted(lines.values(), key=lambda places: places[1])}
     return first, extra
 
 

@@ -142,8 +142,7 @@ class TextFile:
                 for part in self._parts(stream, size):  # type: ignore[arg-type]
                     cut = part.rfind(b"\n") + 1
                     if cut:
-                        kept.append(part[:cut])
-                        yield b"".join(kept), disk.tell()
+                        yield b"".join((*kept, memoryview(part)[:cut])), disk.tell()
                         kept = [part[cut:]]
                     else:
                         kept.append(part)

@@ -17,6 +17,7 @@ from napari_aml.expression.errors import PanelError
 from napari_aml.expression.genes import current_names
 from napari_aml.expression.lengths import BUNDLED, GeneLengths, lengths_of
 from napari_aml.expression.matrix import ExpressionMatrix
+from napari_aml.expression.memory import zeros
 from napari_aml.expression.threads import in_threads
 from napari_aml.progress import Progress, Steps, run
 
@@ -25,7 +26,7 @@ Status = Literal["ok", "warning", "unstable", "unusable"]
 #: the third.
 FEW, SOME, MOST = 0.01, 0.05, 0.10
 #: Samples that a thread is given at a time, and those that are worked on at once: they stay in its cache.
-_CHUNK, _IN_CACHE = 64, 16
+_CHUNK, _IN_CACHE = 64, 8
 
 
 @dataclass(frozen=True)
@@ -138,17 +139,18 @@ def prepare_steps(
     missing = tuple(panel[i] for i in np.flatnonzero(places < 0))
     _check_missing(matrix, panel, missing)
     there = np.flatnonzero(places >= 0)
-    values = np.zeros((len(matrix), len(panel)), np.float32)
-    filled = np.zeros_like(values) if missing and reference is not None else None
+    values = zeros((len(matrix), len(panel)))
+    filled = zeros(values.shape) if missing and reference is not None else None
     inside, share = np.zeros(len(matrix)), np.zeros(len(matrix))
     all_there = len(there) == len(panel)
 
     def make(start: int) -> int:
         stop = min(start + _CHUNK, len(matrix))
+        taken = matrix.taken(slice(start, stop), places[there])
         for first in range(start, stop, _IN_CACHE):
             rows = slice(first, min(first + _IN_CACHE, stop))
             # Rows lie one after the other in memory, so that a row's sum is the same whatever rows stand beside it.
-            part = np.ascontiguousarray(matrix.linear(rows, places[there]))
+            part = matrix.scale.linear(taken[first - start : rows.stop - start])
             share[rows] = part.sum(1)
             if uncorrected:
                 part *= factors[there]
@@ -157,11 +159,10 @@ def prepare_steps(
             if filled is not None:
                 filled[rows] = _fill(part / 1e6, there, np.asarray(reference, np.float64))
             part += 1.0
-            np.log2(part, out=part)
             if all_there:
-                values[rows] = part
+                np.log2(part, out=values[rows], casting="same_kind")
             else:
-                values[rows, there] = part
+                values[rows, there] = np.log2(part, out=part)
         return stop
 
     for done in in_threads(make, range(0, len(matrix), _CHUNK)):

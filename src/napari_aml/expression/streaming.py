@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from napari_aml.expression.delimited import Growing, Rows, Task, from_leads, parse, tasks
-from napari_aml.expression.digits import whole_numbers
+from napari_aml.expression.digits import NotWholeError, read_lines, split_lines
 from napari_aml.expression.errors import ExpressionReadError, WholeTableNeeded
 from napari_aml.expression.layout import Layout
 from napari_aml.expression.matrix import Part
@@ -21,38 +21,17 @@ from napari_aml.expression.units import LARGEST_LOG
 from napari_aml.expression.wanted import KEPT, LEFT_OUT, Wanted
 from napari_aml.progress import Progress, Steps
 
-_memory = threading.local()
 
-
+@dataclass
 class _Piece:
-    """What one task brings: names of its lines, values of those that are kept, figures of all."""
+    """What one task brings: its lines that stand for genes, which of them are kept, their values; figures of all."""
 
-    def __init__(self, columns: int) -> None:
-        self.names: list[str] = []
-        self.lines: list[np.ndarray] = []
-        self.values: list[np.ndarray] = []
-        self.lengths: list[np.ndarray] = []
-        self.symbols: list[str] = []
-        self.summary = Summary(columns)
-        self.left_out = self.counted = 0  # lines that stand for no gene; all lines, blank ones with them
-
-    def add(self, rows: Rows, wanted: Wanted, whole: bool) -> None:
-        """Add lines; their values may be overwritten afterwards."""
-        fates = wanted.fates(rows.names)
-        values, names = rows.values, rows.names
-        here = fates != LEFT_OUT
-        if not here.all():
-            self.left_out += len(here) - int(here.sum())
-            values, fates, names = values[here], fates[here], [n for n, stays in zip(names, here, strict=True) if stays]
-        kept = np.flatnonzero(fates == KEPT)
-        self.lines.append(kept + len(self.names))
-        self.values.append(values[kept])
-        self.names += names
-        self.summary.add(values, whole)
-        if rows.lengths is not None:
-            self.lengths.append(rows.lengths[here])
-        if rows.symbols is not None:
-            self.symbols += [symbol for symbol, stays in zip(rows.symbols, here, strict=True) if stays]
+    rows: Rows
+    lines: np.ndarray
+    summary: Summary
+    left_out: int  # lines that stand for no gene
+    counted: int  # all lines, blank ones with them
+    room: slice | None = None  # rows of the array of all values that hold these values already
 
 
 def read_wanted_steps(
@@ -94,7 +73,8 @@ def read_wanted_steps(
     symbols: list[str] = []
     lines: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
-    left_out, counted, busy = 0, layout.skip, threads()
+    # Whole numbers are read in many short steps: threads would spend their time handing the interpreter over.
+    left_out, counted, busy = 0, layout.skip, 1 if layout.whole else threads()
     pool = executor(busy)
     waiting: deque[tuple[Future[_Piece], Task]] = deque()
 
@@ -105,17 +85,16 @@ def read_wanted_steps(
             piece = future.result()
         except ExpressionReadError:  # once more, so that the line is named by its number
             task.first = counted + 1
-            piece = _read(text.path, layout, task, wanted)
+            piece = _read(text.path, layout, task, wanted, None)
         counted += piece.counted
-        for numbers, values in zip(piece.lines, piece.values, strict=True):
-            lines.append(numbers + len(names))
-            if not into.has_room(len(values)):
-                into.grow(len(values), task.place)
-            room = into.reserve(len(values))
-            into.keep(values, room.start)
-        names.extend(piece.names)
-        symbols.extend(piece.symbols)
-        lengths.extend(piece.lengths)
+        lines.append(piece.lines + len(names))
+        values = piece.rows.values
+        room = piece.room or into.reserve(len(values), task.place)
+        into.keep(values, room.start)
+        names.extend(piece.rows.names)
+        symbols.extend(piece.rows.symbols or [])
+        if piece.rows.lengths is not None:
+            lengths.append(piece.rows.lengths)
         left_out += piece.left_out
         summary.join(piece.summary)
         if summary.lines and not summary.whole and summary.most.max() <= LARGEST_LOG:
@@ -124,8 +103,8 @@ def read_wanted_steps(
 
     try:
         for task in tasks(text, layout, count=False):
-            waiting.append((pool.submit(_read, text.path, layout, task, wanted), task))
-            if len(waiting) > busy:
+            waiting.append((pool.submit(_read, text.path, layout, task, wanted, into if busy == 1 else None), task))
+            if busy == 1 or len(waiting) > busy:
                 yield take()
         while waiting:
             yield take()
@@ -136,29 +115,42 @@ def read_wanted_steps(
     return rows, Part(np.concatenate([np.empty(0, int), *lines]), summary, wanted), left_out
 
 
-def _read(path: Path, layout: Layout, task: Task, wanted: Wanted) -> _Piece:
-    """Read one task: in small blocks of whole numbers, which never leave the cache, or as `parse` does."""
-    columns, width = len(layout.names), len(layout.values)
-    piece = _Piece(width)
+def _read(path: Path, layout: Layout, task: Task, wanted: Wanted, into: Growing | None) -> _Piece:
+    """Read one task: whole numbers in the quick way, at once `into` the array of all, or as `parse` does."""
     if layout.trailing:
-        for block in task.blocks:
-            leads = whole_numbers(block, ord(layout.delimiter), columns, columns - width, lambda n: _room(n, width))
-            if leads is None:
-                break
-            piece.add(from_leads(layout, leads, _room(len(leads), width)), wanted, True)
-            piece.counted += len(leads)
-        else:
-            return piece
-    piece = _Piece(width)
-    piece.counted = sum(block.count(b"\n") for block in task.blocks)
-    rows = parse(path, layout, task, np.empty((piece.counted, width), np.float32))
-    piece.add(rows, wanted, rows.whole)
-    return piece
+        try:
+            return _whole(layout, task, wanted, into)
+        except NotWholeError:
+            if into:
+                into.release()
+    counted = sum(block.count(b"\n") for block in task.blocks)
+    rows = parse(path, layout, task, np.empty((counted, len(layout.values)), np.float32))
+    fates, summary = wanted.fates(rows.names), Summary(len(layout.values))
+    here = fates != LEFT_OUT
+    summary.add(rows.values[here], rows.whole)
+    kept = rows.values[fates == KEPT]
+    return _Piece(rows.of(here, kept), np.flatnonzero(fates[here] == KEPT), summary, int((~here).sum()), counted)
 
 
-def _room(lines: int, width: int) -> np.ndarray:
-    """Return memory for a block's values, kept for the thread's next block: the same until more is asked for."""
-    held = getattr(_memory, "values", None)
-    if held is None or held.size < lines * width:
-        held = _memory.values = np.empty(lines * width * 5 // 4, np.float32)
-    return held[: lines * width].reshape(lines, width)
+def _whole(layout: Layout, task: Task, wanted: Wanted, into: Growing | None) -> _Piece:
+    """Read lines of whole numbers; only the values that are kept are ever float32 and in the order of the lines."""
+    width, delimiter = len(layout.values), ord(layout.delimiter)
+    leads, cells = split_lines(task.blocks, delimiter, len(layout.names) - width)
+    rows = from_leads(layout, leads, np.empty((0, width), np.float32))
+    fates, summary = wanted.fates(rows.names), Summary(width)
+    here, is_kept = fates != LEFT_OUT, fates == KEPT
+    all_here = bool(here.all())
+    on = np.empty((len(leads), -(-width // 8)), np.uint8)
+    count, to = int(is_kept.sum()), np.cumsum(is_kept) - 1
+    room = into.reserve(count, task.place) if into else None
+    kept = into.values[room] if into else np.empty((count, width), np.float32)
+    for lines, values in read_lines(cells, delimiter, width):
+        some = np.flatnonzero(is_kept[lines])
+        kept[to[lines[some]]] = values[some]
+        if not all_here:
+            values, lines = values[here[lines]], lines[here[lines]]
+        if len(lines):
+            on[lines] = summary.look(values, True)
+    summary.on.append(on if all_here else on[here])
+    lines = np.flatnonzero(is_kept[here])
+    return _Piece(rows.of(here, kept), lines, summary, len(here) - int(here.sum()), len(here), room)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 #: Below this float32 holds every whole number, so that sums of whole numbers that stay below are exact.
-_EXACT = float(1 << 24)
+_EXACT = 1 << 24
 
 
 class Summary:
@@ -42,11 +42,16 @@ class Summary:
 
     def add(self, values: np.ndarray, whole: bool) -> None:
         """Gather lines, float32 (lines, columns); `whole` says that they are whole numbers, none below zero."""
-        if not len(values):
-            return
+        if len(values):
+            self.on.append(self.look(values, whole))
+
+    def look(self, values: np.ndarray, whole: bool) -> np.ndarray:
+        """Gather lines, of any kind of number, and return which values are above zero: a piece of `on`."""
         most = values.max(0)
-        exact = whole and float(most.max()) * len(values) < _EXACT
-        self.total += values.sum(0, dtype=None if exact else np.float64)
+        bound = int(most.max()) * len(values) if whole else _EXACT
+        small = values.dtype == np.uint16 and bound < 1 << 16
+        kind = np.uint16 if small else np.float32 if bound < _EXACT else np.float64
+        self.total += values.sum(0, dtype=kind)
         np.maximum(self.most, most, out=self.most)
         if not whole or self.least.any():  # whole numbers cannot go below zero
             np.minimum(self.least, values.min(0), out=self.least)
@@ -54,9 +59,9 @@ class Summary:
         count = _count(above)
         self.positive += count
         self.round += count if whole else _count(above & (values == np.rint(values)))
-        self.on.append(np.packbits(above, axis=1))
         self.lines += len(values)
         self.whole &= whole
+        return np.packbits(above, axis=1)
 
     def join(self, other: Summary) -> None:
         """Gather what another has gathered of the lines after these."""
@@ -90,13 +95,19 @@ class Summary:
         made = self.positive.copy()
         nobody, groups = list(nobody), [list(group) for group in together]
         if nobody or groups:
-            on = np.concatenate(self.on)
+            starts = np.cumsum([0, *map(len, self.on)])
+
+            def on(line: int) -> np.ndarray:
+                block = int(np.searchsorted(starts, line, "right")) - 1
+                return self.on[block][line - starts[block]]
+
             for line in nobody:
-                made -= self._bits(on[line])
+                made -= self._bits(on(line))
             for group in groups:
-                for line in group:
-                    made -= self._bits(on[line])
-                made += self._bits(np.bitwise_or.reduce(on[group], 0))
+                bits = [on(line) for line in group]
+                for some in bits:
+                    made -= self._bits(some)
+                made += self._bits(np.bitwise_or.reduce(bits, 0))
         return made
 
     def _bits(self, packed: np.ndarray) -> np.ndarray:

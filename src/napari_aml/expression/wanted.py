@@ -37,18 +37,19 @@ class Wanted:
         self._stated = frozenset(genes)
         self._genes = self._stated | frozenset(current_names(genes)) | _quality_genes()
         book = gene_book()
-        self._ensembl = {ensembl for gene in self._genes for ensembl in book.symbols.get(gene, (gene,))}
+        self._ensembl = {
+            ensembl for gene in self._genes for ensembl in book.symbols.get(gene, (gene,))
+            if not ensembl.startswith(drop)
+        }  # fmt: skip
 
     def fates(self, names: Sequence[str]) -> np.ndarray:
         """Say what becomes of lines by their names: uint8 (lines,) of `LEFT_OUT`, `SUMMED`, `KEPT`."""
-        ensembl, heads = self._ensembl, self._heads
-        return np.fromiter((
-            (KEPT if name[:_ENSEMBL] in ensembl else SUMMED)
-            if name.startswith("ENSG") and len(name) < _ENSEMBL + 5  # the common case, at once
-            else LEFT_OUT if name[:2] in heads and name.startswith(self._drop)
-            else KEPT if name[:_ENSEMBL] in ensembl or any(map(self._is_wanted, may_be(name))) else SUMMED
-            for name in names
-        ), np.uint8, len(names))  # fmt: skip
+        ensembl, fate = self._ensembl, self._fate
+        return np.frombuffer(bytes([
+            KEPT if name[:_ENSEMBL] in ensembl
+            else SUMMED if name[:4] == "ENSG" and len(name) < _ENSEMBL + 5  # the common case, at once
+            else fate(name) for name in names
+        ]), np.uint8)  # fmt: skip
 
     def lines(self, names: Sequence[str], genes: Sequence[str]) -> np.ndarray:
         """Return the lines of wanted genes.
@@ -67,6 +68,11 @@ class Wanted:
         strange = set(genes).difference(gene_book().symbols)
         wanted = (self._genes | by_name | set(filter(is_quality_gene, strange))) - {""}
         return np.array([i for i, gene in enumerate(genes) if gene in wanted], int)
+
+    def _fate(self, name: str) -> int:
+        if name[:2] in self._heads and name.startswith(self._drop):
+            return LEFT_OUT
+        return KEPT if any(map(self._is_wanted, may_be(name))) else SUMMED
 
     def _is_wanted(self, gene: str) -> bool:
         return gene in self._genes or is_quality_gene(gene)
