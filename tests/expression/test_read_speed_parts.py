@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_aml.expression.digits import whole_numbers
+from napari_aml.expression import digits
+from napari_aml.expression.digits import read_lines, split_lines, whole_numbers
+from napari_aml.expression.memory import zeros
+from napari_aml.expression.summary import Summary
 from napari_aml.expression.threads import in_threads
 
 NAMES = st.text(st.sampled_from("ABGEN01.|-"), min_size=1, max_size=20)
@@ -39,6 +42,50 @@ def test_anything_else_is_left_to_the_general_reader(cell):
         cells[place] = cell
         block = f"GENE1,1,2,3\nGENE2,{','.join(cells)}\n".encode()
         assert whole_numbers(block, ord(","), 4, 1, lambda lines: np.empty((lines, 3), np.float32)) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["A,1,2\nB,3,4,5,6\n", "A,10,2,3,4\nB,5,66\n", "A,1,2,3\nB,4,5\n", "A,1,2,3\nB\n", "A,1,2,3"]
+)
+def test_ragged_lines_are_left_to_the_general_reader(text):
+    assert whole_numbers(text.encode(), ord(","), 4, 1, lambda lines: np.empty((lines, 3), np.float32)) is None
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 400), st.integers(2, 9), st.sampled_from(",;\t|"), st.integers(0, 2**32 - 1))
+def test_lines_of_any_length_come_once_and_are_summed_as_they_stand(at_once, width, between, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 10 ** rng.integers(1, 8, (40, 1)), (40, width))
+    lines = [between.join([f"G{i}", "x", *map(str, row)]) + "\n" for i, row in enumerate(values.tolist())]
+    leads, cells = split_lines(["".join(lines[:25]).encode(), "".join(lines[25:]).encode()], ord(between), 2)
+    assert leads == [f"G{i}{between}x".encode() for i in range(40)]
+    read, summary, on = np.full(values.shape, -1.0), Summary(width), np.empty((40, -(-width // 8)), np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digits, "_IN_CACHE", at_once)
+        for which, found in read_lines(cells, ord(between), width):
+            assert (read[which] == -1).all()
+            read[which] = found
+            on[which] = summary.look(found, True)
+    assert (read == values).all()
+    assert (summary.total == values.sum(0)).all() and (summary.most == values.max(0)).all()
+    assert (np.unpackbits(on, axis=1, count=width) == (values > 0)).all() and summary.lines == 40
+
+
+def test_sums_of_small_numbers_do_not_run_over():
+    values = np.full((700, 3), 99, np.uint16)
+    values[:, 1] = 9_999
+    for some in (values[:600, :1], values):
+        summary = Summary(some.shape[1])
+        summary.look(some, True)
+        assert (summary.total == some.sum(0, dtype=np.int64)).all()
+
+
+@pytest.mark.parametrize("rows", [3, 700])  # under and over the size from which the system is asked itself
+def test_new_memory_is_empty_and_can_be_written_to(rows):
+    made = zeros((rows, 2000))
+    assert made.dtype == np.float32 and made.shape == (rows, 2000) and made.flags.c_contiguous and not made.any()
+    made[-1] = 7
+    assert made.sum() == 14_000
 
 
 def test_parts_come_in_order_and_errors_in_their_turn():
