@@ -1,12 +1,12 @@
 """How long does the window stand still? A project of 100,000 cells in napari, what a person does, step by step.
 
-    xvfb-run -a python benchmarks/window_freezes.py [--cells 100000] [--open] [--profile STEP]
+    xvfb-run -a python benchmarks/window_freezes.py [--cells 100000] [--open] [--slide png] [--profile STEP]
 
 For each step: main-thread CPU of the step itself, and of the longest uninterrupted piece of work in the event loop
 after it (counts, layers and lists that follow; decisions on very many cells are on the disk by then, too). Beyond 50 ms
 a person feels it; what takes longer belongs in a thread. ``--open`` stops once the project is open. For opening: the
 clock, the main thread's CPU and that of the process until the picture, the outlines, the first page of the gallery
-with all its thumbnails and the map are there.
+with all its thumbnails and the map are there. More on opening, with other slides and starts: ``window_opening.py``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from pathlib import Path
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "ui"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from state_parts import analysis_of
+from window_opening import Watch, project_at
 
 FEW, MANY = 200, 20_000
 
@@ -42,63 +41,6 @@ def longest(seconds: float, least: float = 0.3, busy: Callable[[], bool] = lambd
             quiet = time.perf_counter() + least
         time.sleep(0.002)
     return most
-
-
-def project_at(folder: Path, n: int) -> Path:
-    """Make a project of one picture with n cells, a twentieth of them decided."""
-    import cv2
-
-    from napari_aml.review.decisions import Decision
-    from napari_aml.review.project import Project
-    from napari_aml.slides import open_slide
-
-    made = analysis_of(n, pitch=28, dim=32)
-    picture = folder / "cells.png"
-    cv2.imwrite(str(picture), made.slide.region(0, 0, 0, *made.slide.shape))
-    from dataclasses import replace
-
-    slide = open_slide(picture, pixel_size_um=0.4)
-    table = made.cells.table.assign(slide_id=slide.slide_id)
-    analysis = replace(made, slide=slide, cells=replace(made.cells, table=table, slide_id=slide.slide_id))
-    with Project.create(folder / "many", reader="ada") as project:
-        project.add_slide(slide, analysis)
-        uids = project.cells(slide.slide_id).table["uid"].tolist()
-        project.record([Decision(uid, slide.slide_id, "MYO", "ada") for uid in uids[::20]])
-        return project.folder
-
-
-class Watch:
-    """Notes when what a person waits for is there: seconds by the clock, of the main thread and of the process."""
-
-    def __init__(self, review: object, gallery: object, mapped: object) -> None:
-        self._review, self._panel, self._map = review, gallery.panel, mapped.panel
-        self._begun = time.perf_counter(), time.thread_time(), time.process_time()
-        self.marks: dict[str, tuple[float, ...]] = {}
-
-    def look(self) -> bool:
-        """Note what is there by now; returns whether something is missing."""
-        names = [layer.name for layer in self._review.viewer.layers]
-        model, kept, side = self._panel.model, self._panel.thumbnails, self._panel.view.side()
-        rows = self._panel.view.visible_rows()
-        there = {
-            "the picture": len(names) > 0, "outlines and classes": {"cells", "classes"} <= set(names),
-            "the gallery's cells": len(rows) > 0,
-            "the gallery's first page": len(rows) > 0 and all(kept.get(model.uid(r), side) for r in rows),
-            "the map": len(self._map.layout_of) > 0,
-            "everything": not self._review.project.showing.busy and len(rows) > 0,
-        }  # fmt: skip
-        now = time.perf_counter(), time.thread_time(), time.process_time()
-        for name, is_there in there.items():
-            if is_there and name not in self.marks:
-                self.marks[name] = tuple(b - a for a, b in zip(self._begun, now, strict=True))
-        return len(self.marks) < len(there)
-
-    def say(self) -> None:
-        """Print it."""
-        for name, (clock, main, process) in self.marks.items():
-            print(
-                f"{'':6s}{name:30s} {clock:6.2f} s by the clock, CPU: main thread {main:5.2f}, process {process:5.2f}"
-            )
 
 
 def steps_of(review: object, gallery: object, mapped: object) -> list[tuple[str, Callable[[], object]]]:
@@ -147,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cells", type=int, default=100_000)
     parser.add_argument("--open", action="store_true", help="only open the project")
+    parser.add_argument("--slide", choices=("png", "photo", "pyramid", "fields"), default="png")
     parser.add_argument("--profile", default="", help="profile the steps whose name begins so")
     options = parser.parse_args()
     import napari
@@ -157,7 +100,7 @@ def main() -> None:
 
     app = QApplication.instance() or QApplication([])
     with tempfile.TemporaryDirectory() as folder:
-        path = project_at(Path(folder), options.cells)
+        path = project_at(Path(folder), options.cells, options.slide)
         viewer = napari.Viewer(show=True)
         review = review_of(viewer)
         review.prepare()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_aml.cells import CellMasks
+from napari_aml.cells import CellMasks, drawn
 from napari_aml.viewer.drawing import DrawnLevel, draw_masks, is_field, pyramid, union
 
 
@@ -62,3 +62,29 @@ def test_fields_are_arrays_and_large_slides_are_drawn_lazily():
 def test_union_stays_inside_the_picture():
     assert union([(5, 5, 8, 9), (1, 7, 6, 20)], (15, 15), 2) == (0, 3, 10, 15)
     assert union([], (5, 5)) is None
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**20), h=st.integers(1, 60), w=st.integers(1, 60), largest=st.sampled_from([8, 16, 40]))
+def test_pictures_drawn_ahead_are_those_that_would_be_drawn(seed, h, w, largest):
+    rng = np.random.default_rng(seed)
+    whole = np.kron(rng.integers(0, 9, (-(-h // 5), -(-w // 5))), np.ones((5, 5)))[:h, :w]
+    masks = CellMasks.from_arrays(whole.astype(np.int32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawn, "steps_for", lambda shape: [1, 4, 16])
+        patch.setattr(drawn, "_LARGEST_SIDE", largest)
+        steps = [s for s in (4, 16) if max(h, w) / s <= largest]
+        made = drawn.draw_ahead(masks)
+        assert (made is None) == (not steps) and sorted(masks.drawn) == steps
+        for step in steps:
+            size = (-(-h // step), -(-w // step))
+            np.testing.assert_array_equal(masks.drawn[step], draw_masks(masks, (0, 0, *size), step))
+        if steps:
+            assert made[0] == steps[0] and made[1] is masks.drawn[steps[0]]
+
+
+def test_every_window_finds_its_first_picture_drawn():
+    for side in (5_000, 20_000, 80_000, 200_000):
+        steps = drawn.steps_for((side, side // 2))
+        assert drawn.steps_ahead((side, side // 2)) == steps[-2:] if len(steps) > 2 else steps[-1:]
+        assert side / drawn.steps_ahead((side, side // 2))[0] > 1024 or len(steps) == 2

@@ -226,6 +226,8 @@ def test_an_error_in_a_piece_is_said_and_ends_it(qtbot):
     assert done == [1] and [str(e) for e in said] == ["broken"]
     turns.run(iter([None, None]), at_once=True)
     assert not turns.busy
+    qtbot.wait(20)
+    assert len(said) == 1, "nothing is left to be done in a turn to come"
 
 
 def test_the_first_picture_of_the_labels_is_kept_with_them_and_never_believed_where_it_does_not_fit(

@@ -59,8 +59,8 @@ class ComingPictures(QObject):
 
         job = Job(steps, self)
         self._jobs.append(job)
-        job.returned.connect(lambda _: self._draw(layer, slide))
-        job.failed.connect(lambda error: self._give_up(layer, error))
+        job.returned.connect(lambda _: self._draw(job, layer, slide))
+        job.failed.connect(lambda error: self._give_up(job, layer, error))
         job.ended.connect(lambda: self._on_ended(job))
         job.start()
 
@@ -69,22 +69,27 @@ class ComingPictures(QObject):
         for job in list(self._jobs):
             job.cancel()
 
-    def _on_ended(self, job: Job) -> None:
+    def _forget(self, job: Job) -> None:
         if job in self._jobs:
             self._jobs.remove(job)
+
+    def _on_ended(self, job: Job) -> None:
+        self._forget(job)
         job.deleteLater()
 
     def _is_there(self, layer: Any) -> bool:
         return any(unwrap(other) is layer for other in self._viewer.layers)
 
-    def _draw(self, layer: Image, slide: Slide) -> None:
+    def _draw(self, job: Job, layer: Image, slide: Slide) -> None:
+        self._forget(job)  # before it is told of: it is no longer waited for
         if KEY in layer.metadata:
             layer.metadata[KEY]["notes"] = slide.notes
         if self._is_there(layer):
             layer.refresh(extent=False)
             self._drawn(layer)
 
-    def _give_up(self, layer: Image, error: Exception) -> None:
+    def _give_up(self, job: Job, layer: Image, error: Exception) -> None:
+        self._forget(job)
         if self._is_there(layer):
             self._viewer.layers.remove(layer)
         self._failed(error)

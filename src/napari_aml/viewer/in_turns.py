@@ -36,6 +36,7 @@ class InTurns(QObject):
         if at_once:
             while self.busy:
                 self._one()
+            self._next.stop()
         else:
             self._next.start()
 

@@ -80,7 +80,7 @@ class ProjectSession(QObject):
 
     def warm_up(self) -> None:
         """Do what is slow only the first time before a project is there to wait for it: in a thread, and bit by bit."""
-        Thread(target=warm_up, name="warming").start()
+        Thread(target=partial(warm_up, idle=True), name="warming").start()
         self._letters.run(draw_letters(self.dock.viewer, "".join(VALUE_OF_CODE)))
 
     # ---- a project comes and goes --------------------------------------------------------------------------

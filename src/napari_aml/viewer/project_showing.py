@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
@@ -79,14 +80,22 @@ class ProjectShowing(QObject):
             dock.show_message(text)
         self._said = self._session.state.waiting = text
 
-    def _run(self, pieces: Iterator[None], slides: list[OpenedSlide]) -> None:
+    def _run(self, pieces: Generator[None, None, None], slides: list[OpenedSlide]) -> None:
         n = sum(len(s.analysis.cells) for s in slides if s.analysis is not None)
         if n > _MANY:
             # Looking for cycles among a million objects that stay makes the window stand still for a quarter of a
             # second, again and again.
             gc.freeze()
             self._frozen = True
-        self._turns.run(pieces, at_once=n <= MOST_NAMES)
+        self._turns.run(self._saying(pieces), at_once=n <= MOST_NAMES)
+
+    def _saying(self, pieces: Generator[None, None, None]) -> Generator[None, None, None]:
+        """Do the pieces; a picture that comes clears what was said, and it is said again."""
+        with closing(pieces):
+            for _ in pieces:
+                if self._said and not self._session.dock.status.text():
+                    self.say(self._said)
+                yield
 
     def shut_down(self) -> None:
         """Drop what is still to come, and wait for no picture: the window goes."""
@@ -95,7 +104,7 @@ class ProjectShowing(QObject):
 
     # ---- pieces --------------------------------------------------------------------------------------------
 
-    def _all(self, opened: Opened) -> Iterator[None]:
+    def _all(self, opened: Opened) -> Generator[None, None, None]:
         session, viewer = self._session, self._session.dock.viewer
         self.say("Showing the cells …")
         there = {slide_id_of(unwrap(layer)) for layer in viewer.layers}
@@ -130,7 +139,7 @@ class ProjectShowing(QObject):
             session.dock.show_error(error)
         session.saving.start_views()
 
-    def _one(self, slide: OpenedSlide) -> Iterator[None]:
+    def _one(self, slide: OpenedSlide) -> Generator[None, None, None]:
         self.say("Showing the cells …")
         layer = self._picture(slide, choose=True)
         yield
@@ -173,7 +182,7 @@ class ProjectShowing(QObject):
         if not self._turns.busy:
             self.say(_DECODING if self._pictures.busy else "")
 
-    def _cells(self, layer: Any, slide: OpenedSlide) -> Iterator[None]:
+    def _cells(self, layer: Any, slide: OpenedSlide) -> Generator[None, None, None]:
         """Show the cells of the chosen picture, a layer a piece."""
         controller = self._session.controller
         rest: list[Iterator[None]] = []

@@ -33,7 +33,8 @@ class Reveal:
         """Do pieces of work; what each puts there is made visible in a turn of its own."""
         going_on = True
         while going_on:
-            self._waiting = hidden = []
+            hidden: list[Layer] = []
+            self._waiting = hidden
             try:
                 going_on = next(pieces, self) is None
             finally:
