@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from imageio.v3 import imwrite
 
 import napari_aml as aml
 from napari_aml.cells.stain import Recolouring, Stain
@@ -69,3 +71,21 @@ def test_bccd_is_recoloured_and_named_better(shared_data):
             assert (done.stain is not None) is recolour  # cells that are classified anew later go the same way
             right[recolour] += int(np.isin(done.predictions.code, wanted[row.wbc_type]).any())
     assert right[True] > 1.3 * right[False]
+
+
+def test_a_folder_of_strange_cells_is_recoloured_and_a_mixed_one_is_not(shared_data, tmp_path):
+    bundle = aml.load_bundle()
+    for name in ("00000", "00036", "00072", "00110", "00150", "00192", "00222", "00256"):
+        slide = aml.open_slide(shared_data / "smears_bccd" / "images" / f"BloodImage_{name}.jpg", 0.069)
+        cell = aml.segment(slide).table.nlargest(1, "area_um2")
+        crop = aml.crops(slide, cell["y"], cell["x"], bundle.crop_um, bundle.crop_px)[0]
+        imwrite(tmp_path / f"{name}.png", crop)
+    strange = aml.classify_folder(tmp_path, bundle)
+    assert strange.attrs["stain"]["recoloured"] and "recoloured" in strange.attrs["stain"]["note"]
+    plain = aml.classify_folder(tmp_path, bundle, recolour=False)
+    assert plain.attrs["stain"] is None
+    columns = [c for c in plain if c.startswith("p_")]
+    assert np.abs(plain[columns].to_numpy() - strange[columns].to_numpy()).max() > 0.1
+    for path in sorted((shared_data / "cells_pbc" / "px160").rglob("*.jpg"))[::1000][:10]:
+        shutil.copy(path, tmp_path / f"pbc_{path.name}")
+    assert not aml.classify_folder(tmp_path, bundle).attrs["stain"]["recoloured"]

@@ -92,7 +92,7 @@ def test_a_colour_cast_is_taken_back(small_bundle_32):
     bundle = dataclasses.replace(small_bundle_32, card=card, _idle={})
     cast = np.rint(crops * np.array([0.7, 0.9, 0.8]) + np.array([20, 5, 12])).astype(np.uint8)
     done = run(adapt_steps(bundle, ArrayCrops(cast, 32), labels, device="cpu", fine_tune=False))
-    assert [a.way for a in done.attempts] == [w for w in WAYS if w != "fine-tune"]
+    assert [a.way for a in done.attempts] == [w for w in WAYS if w != "fine-tune" and "stain" not in w]
     mean, std = run(_moved_normalisation(bundle, ArrayCrops(cast, 32)))
     moved = dataclasses.replace(bundle, card={**card, "mean": list(mean), "std": list(std)}, _idle={})
     np.testing.assert_allclose(
@@ -117,3 +117,28 @@ def test_no_more_than_a_hundred_cells_evenly_over_the_classes(small_bundle_32):
     assert done.cells == MOST_CELLS
     n = {code: entry["n"] for code, entry in done.attempts[0].metrics["per_class"].items()}
     assert n["LYT"] == 10 and n["MYO"] == 90
+
+
+def test_cells_of_another_stain_are_recoloured_and_slides_go_the_same_way(small_bundle_32, monkeypatch, tmp_path):
+    """Where recoloured cells are kept the parent's stains hold; else the new site's stain is one that is known."""
+    from napari_aml.cells.stain import Recolouring, Stain
+    from napari_aml.classify.recolouring import StainChoice
+    from napari_aml.review import adaptation
+
+    known = Stain((250.0, 230.0, 210.0), (0.9, 1.5, 0.3), (0.2, 0.3, 0.2))
+    strange = Stain((200.0, 200.0, 195.0), (0.3, 0.6, 0.1), (0.1, 0.2, 0.2))
+
+    def measured(crops, um, stains):
+        yield from ()
+        return strange, StainChoice(Recolouring(strange, known), "home", 40.0)
+
+    monkeypatch.setattr(adaptation, "crops_stain_steps", measured)
+    crops, which = cells(40)
+    labels = np.array(["MYO", "LYT"], object)[which]
+    card = {**small_bundle_32.card, "stains": [{"source": "home", **known.facts()}]}
+    bundle = dataclasses.replace(small_bundle_32, card=card, _idle={})
+    done = run(adapt_steps(bundle, ArrayCrops(crops, 32), labels, device="cpu", fine_tune=False))
+    assert {"stain", "stain+head"} <= {a.way for a in done.attempts}
+    kept = {way: dataclasses.replace(done, chosen=way) for way in ("stain+head", "head")}
+    kept = {way: [n for n, _ in save_adapted(d, tmp_path / way, site="lab").stains] for way, d in kept.items()}
+    assert kept == {"stain+head": ["home"], "head": ["lab", "home"]}

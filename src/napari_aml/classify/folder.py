@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_aml.classify.predict import predict_steps
-from napari_aml.classify.recolouring import RecolouredCrops, crops_stain_steps
+from napari_aml.classify.recolouring import recoloured_steps
 from napari_aml.classify.sources import CropSource, centre_square
 from napari_aml.errors import AmlError, InputError
 from napari_aml.progress import Progress, Steps, run
@@ -82,10 +82,8 @@ def classify_folder_steps(
     choice = None
     with source:
         seen: CropSource = source
-        if recolour and bundle.stains:
-            _, choice = yield from crops_stain_steps(source, bundle.crop_um / bundle.crop_px, bundle.stains)
-            if choice is not None and choice.recolouring is not None:
-                seen = RecolouredCrops(source, choice.recolouring)
+        if recolour:
+            seen, choice = yield from recoloured_steps(source, bundle)
         said = yield from predict_steps(bundle, seen, device, views=bundle.tta.views)
     table = _table(folder, paths, said, source.errors)
     table.attrs["stain"] = None if choice is None else choice.facts()

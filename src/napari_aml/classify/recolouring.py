@@ -16,6 +16,7 @@ from napari_aml.progress import Progress, Steps
 
 if TYPE_CHECKING:
     from napari_aml.cells.stain import Recolouring, Stain
+    from napari_aml.classify.bundle import ModelBundle
     from napari_aml.classify.sources import CropSource
 
 #: Stains whose colours lie less than this apart (root mean square, 0…255) count as the same: measured on recoloured
@@ -119,22 +120,47 @@ def crops_stain_steps(
     from napari_aml.slides import open_slide
 
     chosen = np.sort(np.random.default_rng(0).permutation(len(crops))[:_PICTURES])
+    yield Progress(0, 0, "Measuring the stain")
+    pictures = crops.read(chosen)
+    # Side by side in one picture: segmented at once instead of one by one, which takes ten times as long.
+    across, side = int(np.ceil(np.sqrt(len(pictures)))), pictures.shape[1]
+    mosaic = np.full((across * side, across * side, 3), 255, np.uint8)
+    corners = [(i // across * side, i % across * side) for i in range(len(pictures))]
+    places = [(slice(y, y + side), slice(x, x + side)) for y, x in corners]
+    for where, rgb in zip(places, pictures, strict=True):
+        mosaic[where] = rgb
+    masks = segment(open_slide(mosaic, um)).masks
+    cells, nuclei = masks.to_array("cell"), masks.to_array("nucleus")
     whole, single = StainSample(len(chosen)), []
-    for done, row in enumerate(chosen):
-        yield Progress(done, len(chosen), "Measuring the stain")
-        rgb = crops.read(np.array([row]))[0]
-        masks = segment(open_slide(rgb, um)).masks
-        parts = (rgb, masks.to_array("cell"), masks.to_array("nucleus"))
-        whole.add(*parts)
+    for where, rgb in zip(places, pictures, strict=True):
+        whole.add(rgb, cells[where], nuclei[where])
         one = StainSample(1)
-        one.add(*parts)
-        if known and (stain := one.stain()) is not None:
-            single.append(min(stain.distance(other) for _, other in known))
+        one.add(rgb, cells[where], nuclei[where])
+        if known and (found := one.stain()) is not None:
+            single.append(min(found.distance(other) for _, other in known))
     stain = whole.stain()
     choice = choose_stain(stain, known)
     if choice is None or choice.recolouring is None or np.mean(np.array(single or [0.0]) > _MOST) >= _STRANGE:
         return stain, choice
     return stain, StainChoice(None, choice.source, choice.distance)
+
+
+def recoloured_steps(crops: CropSource, bundle: ModelBundle) -> Steps[tuple[CropSource, StainChoice | None]]:
+    """Return single-cell pictures as a bundle should see them, and the choice; yields progress.
+
+    Parameters
+    ----------
+    crops
+        Pictures of single cells of the bundle's field and size.
+    bundle
+        The model.
+    """
+    if not bundle.stains or not len(crops):
+        return crops, None
+    _, choice = yield from crops_stain_steps(crops, bundle.crop_um / bundle.crop_px, bundle.stains)
+    if choice is None or choice.recolouring is None:
+        return crops, choice
+    return RecolouredCrops(crops, choice.recolouring), choice
 
 
 class RecolouredCrops:

@@ -23,8 +23,11 @@ def read_dataset_steps(
     """Classify rows of a dataset, yielding progress; the plain view alone, as on slides."""
     from napari_aml.classify import predict_steps
     from napari_aml.classify.dataset_crops import DatasetCrops
+    from napari_aml.classify.recolouring import recoloured_steps
 
-    return (yield from predict_steps(bundle, DatasetCrops(dataset, rows, bundle.crop_um, bundle.crop_px), device))
+    crops = DatasetCrops(dataset, rows, bundle.crop_um, bundle.crop_px)
+    seen, _ = yield from recoloured_steps(crops, bundle)
+    return (yield from predict_steps(bundle, seen, device))
 
 
 def cohort_steps(dataset: Dataset, bundle: ModelBundle, device: Device | str = "auto") -> Steps[Cohort]:
@@ -95,9 +98,11 @@ def bag_of_folder_steps(
     """Read a folder of single-cell pictures as one patient; pictures that cannot be read are left out."""
     from napari_aml.classify import predict_steps
     from napari_aml.classify.folder import FolderCrops, list_pictures
+    from napari_aml.classify.recolouring import recoloured_steps
 
     paths = list_pictures(folder)
     with FolderCrops(paths, bundle.crop_um, bundle.crop_px, pixel_size_um) as source:
-        said = yield from predict_steps(bundle, source, device)
+        seen, _ = yield from recoloured_steps(source, bundle)
+        said = yield from predict_steps(bundle, seen, device)
     good = np.array([i for i in range(len(paths)) if i not in source.errors], int)
     return Bag.of(patient, said.take(good), [paths[i].relative_to(folder).as_posix() for i in good])

@@ -83,6 +83,7 @@ def trust_steps(
     """
     from napari_aml.classify.dataset_crops import DatasetCrops
     from napari_aml.classify.predict import predict_steps
+    from napari_aml.classify.recolouring import recoloured_steps
     from napari_aml.statistics import classification_metrics, grouped_stratified_folds, reliability, risk_coverage
 
     labels = dataset.table["code"].to_numpy(object)
@@ -94,7 +95,8 @@ def trust_steps(
             f"Only {len(rows)} cells of '{dataset.name}' have a class that the bundle '{bundle.name}' knows.",
             "Judge it on at least 20 such cells.",
         )
-    source = DatasetCrops(dataset, rows, bundle.crop_um, bundle.crop_px)
+    crops = DatasetCrops(dataset, rows, bundle.crop_um, bundle.crop_px)
+    source, _ = yield from recoloured_steps(crops, bundle)
     said = yield from _quietly(predict_steps(bundle, source, device), "Classifying")
     targets = np.array([bundle.codes.index(c) for c in labels[rows]], int)
     groups = np.asarray(dataset.groups)[rows]

@@ -51,20 +51,17 @@ def compare_steps(
     dataset: Dataset, rows: np.ndarray, old: ModelBundle, new: ModelBundle, device: str = "auto"
 ) -> Steps[Comparison]:
     """Ask two bundles about the same cells of a dataset, each with its own crop."""
-    from napari_aml.classify import ArrayCrops, CropSource, predict_steps
-    from napari_aml.classify.recolouring import RecolouredCrops, crops_stain_steps
+    from napari_aml.classify import ArrayCrops, predict_steps
+    from napari_aml.classify.recolouring import recoloured_steps
 
     table = dataset.table.iloc[rows]
     truth = tuple(table["code"].astype(str))
     said = {}
     for name, bundle in (("old", old), ("new", new)):
         if len(rows):
-            crops: CropSource = ArrayCrops(_crops(dataset, rows, bundle), bundle.crop_px)
-            if bundle.stains:  # each bundle sees them as it would in the main job
-                _, choice = yield from crops_stain_steps(crops, bundle.crop_um / bundle.crop_px, bundle.stains)
-                if choice is not None and choice.recolouring is not None:
-                    crops = RecolouredCrops(crops, choice.recolouring)
-            said[name] = yield from predict_steps(bundle, crops, device)
+            crops = ArrayCrops(_crops(dataset, rows, bundle), bundle.crop_px)
+            seen, _ = yield from recoloured_steps(crops, bundle)  # each sees them as it would in the main job
+            said[name] = yield from predict_steps(bundle, seen, device)
     level = dataset.leakage.text
     if not said:
         return Comparison((), (), (), (), {}, {}, level)
