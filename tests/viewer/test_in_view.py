@@ -54,6 +54,18 @@ def test_a_chosen_picture_is_not_hidden_below_another_one(viewer, dock):
     assert not dock.status.text()  # what was said was of the other picture
 
 
+def test_a_picture_opened_during_a_job_does_not_cover_what_the_job_finds(viewer, dock, monkeypatch):
+    first = picture(viewer, "first")
+    monkeypatch.setattr(type(dock.controller), "busy", True)
+    dock._enable()
+    second = picture(viewer, "second")
+    assert dock.picture() is first.__wrapped__ and not dock.form.picture.enabled
+    monkeypatch.setattr(type(dock.controller), "busy", False)
+    dock._enable()
+    dock.controller.finished.emit()
+    assert first.visible and not second.visible and dock.form.picture.enabled
+
+
 def test_the_camera_goes_to_a_picture_of_another_scale(viewer, dock):
     picture(viewer, "pixels", (1500, 2000))
     small = picture(viewer, "micrometres", scale=(0.1, 0.1))
@@ -84,6 +96,20 @@ def test_a_picture_that_was_whole_stays_whole_when_a_dock_takes_its_room(viewer,
     QTest.qWait(150)
     assert viewer.scene.camera.zoom == near  # one who looks at a part goes on looking at it
     more.deleteLater()
+
+
+def test_names_are_shown_only_where_the_cells_have_room_for_them(viewer, dock, analysis):
+    picture(viewer, "field", scale=(0.1, 0.1), units=("um", "um"))
+    dock.controller.show_result(dock.controller.bridge.image, analysis)
+    names, camera = viewer.layers["names"], viewer.scene.camera
+    assert names.text.visible
+    camera.zoom = 2  # a cell of 9 micrometres has 18 pixels
+    assert not names.text.visible and names.visible
+    camera.zoom = 6
+    assert names.text.visible
+    names.text.visible = False
+    camera.zoom = 7
+    assert not names.text.visible  # what a person hides stays hidden
 
 
 def test_buttons_say_confirm_and_take_back_the_class(viewer, dock, analysis):

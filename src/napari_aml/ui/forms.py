@@ -149,6 +149,7 @@ class AnalysisForm(QWidget):
         self.analyse_button.setEnabled(ready)
         self.segment_button.setEnabled(ready)
         self.measure.enabled = ready
+        self.picture.enabled = not busy  # what a job finds is of the picture that was chosen when it began
         self.classify_button.setEnabled(ready and has_cells)
 
     def setPixelNote(self, text: str) -> None:

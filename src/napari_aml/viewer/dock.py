@@ -22,7 +22,7 @@ from napari_aml.ui.state import ReviewState
 from napari_aml.viewer import words
 from napari_aml.viewer.controller import ReviewController
 from napari_aml.viewer.deciding_keys import cell_actions, connect_inspector, sheet_of_keys
-from napari_aml.viewer.in_view import PictureInView
+from napari_aml.viewer.in_view import NamesThatFit, PictureInView
 from napari_aml.viewer.keys import CellKeys
 from napari_aml.viewer.outcome import attach_outcome
 from napari_aml.viewer.pages import evidence_lut, page, scrolled
@@ -70,6 +70,7 @@ class SmearReviewWidget(QWidget):
         self._actions = {**cell_actions(self.controller), "help": sheet_of_keys(self)}
         self._keys = CellKeys(shared_keys(), self._actions)
         self.in_view = PictureInView(napari_viewer, self.picture, self._pictures, self)
+        self._names = NamesThatFit(napari_viewer, self.controller.bridge, self)
         self._connect()
         self._prepared = False
         register_review(napari_viewer, self)
@@ -165,6 +166,7 @@ class SmearReviewWidget(QWidget):
         self._keys.release()
         self.regions.close()
         self.in_view.close()
+        self._names.close()
         events = self.viewer.layers.events
         events.inserted.disconnect(self._on_inserted)
         events.removed.disconnect(self._on_removed)
@@ -275,7 +277,8 @@ class SmearReviewWidget(QWidget):
         self._enable()
 
     def _on_finished(self) -> None:
-        """Go to the cells; the keys of that page work at once."""
+        """Go to the cells; the keys of that page work at once. A picture opened meanwhile does not cover them."""
+        self.in_view.show(self.controller.bridge.image)
         if self.tabs.currentIndex() == 0:
             self.tabs.setCurrentIndex(1)
             focus = QApplication.focusWidget()

@@ -1,4 +1,4 @@
-"""The picture under review is the one that the person sees: others that cover it are hidden, the camera follows."""
+"""What the person sees: the picture under review, whole and not covered by another one; names where they have room."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
+from napari_aml.viewer.layers import NAMES
+from napari_aml.viewer.names import MOST_NAMES, sides
 from napari_aml.viewer.private import say_units_once, unwrap
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from napari_aml.viewer.bridge import ReviewBridge
+
 #: At least this share of the canvas or of the picture is in view, else the camera moves to the picture.
 _ENOUGH = 0.5
 #: Docks come in several steps: the last one counts.
 _SETTLE_MS = 60
+#: A cell of so many pixels on the screen has room for its name above it.
+_ROOM = 30
 
 
 class PictureInView(QObject):
@@ -90,6 +96,40 @@ class PictureInView(QObject):
 
     def _fit(self, image: Image) -> None:
         self._viewer.fit_to_view(layers=[image])
+
+
+class NamesThatFit(QObject):
+    """Shows the names of cells only where the cells are large enough for them: else they cover what they name.
+
+    Parameters
+    ----------
+    viewer
+        A viewer with a window.
+    bridge
+        Knows the layer of names and the cells.
+    """
+
+    def __init__(self, viewer: Any, bridge: ReviewBridge, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer, self._bridge = unwrap(viewer), bridge
+        self._hidden: Any = None
+        self._viewer.scene.camera.events.zoom.connect(self._check)
+        self._viewer.layers.events.inserted.connect(self._check)
+
+    def close(self) -> None:
+        """Stop following camera and layers."""
+        self._viewer.scene.camera.events.zoom.disconnect(self._check)
+        self._viewer.layers.events.inserted.disconnect(self._check)
+
+    def _check(self, _: Any = None) -> None:
+        layer, state = self._bridge.layer(NAMES), self._bridge.state
+        if layer is None or state.analysis is None or not 1 < state.n_cells <= MOST_NAMES:
+            return
+        side = float(np.median(sides(state, np.arange(state.n_cells)))) * float(np.abs(layer.scale[-1]))
+        fits = side * self._viewer.scene.camera.zoom >= _ROOM
+        if fits == (self._hidden is layer):  # only where it changes: a person may show or hide them meanwhile
+            layer.text.visible = fits
+            self._hidden = None if fits else layer
 
 
 def _box(image: Image) -> np.ndarray:
