@@ -197,7 +197,7 @@ def lengths_of(matrix: ExpressionMatrix, genes: np.ndarray, given: GeneLengths |
     LengthsNeededError
         Where fewer than half of the genes have one.
     """
-    names, ids = [matrix.genes[i] for i in genes], [matrix.gene_ids[i] for i in genes]
+    names, ids = [matrix.genes[i] for i in genes.tolist()], [matrix.gene_ids[i] for i in genes.tolist()]
     if given is None and matrix.lengths is not None:
         made, source = matrix.lengths[genes].astype(np.float64), f"the lengths in {matrix.name}"
     else:

@@ -108,7 +108,7 @@ def merge_part(
     made = merge(values, [ids[i] for i in here], [genes[i] for i in here],
                  None if lengths is None else lengths[lines], scale)  # fmt: skip
     first, extra = _lines_of(genes)
-    nobody = [i for i, gene in enumerate(genes) if not gene] if len(first) < len(genes) else []
+    nobody = [i for i, gene in enumerate(genes) if not gene] if "" in genes else []
     made.summed, made.genes_in_file = sum(map(len, extra.values())), len(first)
     made.example = ids[next(iter(extra))][:40] if extra else ""
     made.detected = part.summary.genes_on(nobody, ([place, *others] for place, others in extra.items()))[samples]

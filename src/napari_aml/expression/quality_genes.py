@@ -11,6 +11,8 @@ WITHOUT_TAIL = ("RN7SL1", "RN7SL2", "RN7SK", "RMRP", "RPPH1", "SCARNA2", "SNORD3
 _HISTONES = ("H1-", "H2AC", "H2BC", "H3C", "H4C")
 _BEGINNINGS = (MITOCHONDRIAL, *_HISTONES)
 _NAMED = frozenset((*HAEMOGLOBIN, *Y_GENES, X_GENE, *WITHOUT_TAIL))
+#: What the names of all genes by which quality is judged begin with.
+QUALITY_NAMES = (*_BEGINNINGS, *_NAMED)
 
 
 def is_histone(gene: str) -> bool:

@@ -93,25 +93,26 @@ class Summary:
         int64 (columns,)
         """
         made = self.positive.copy()
-        nobody, groups = list(nobody), [list(group) for group in together]
-        if nobody or groups:
-            starts = np.cumsum([0, *map(len, self.on)])
-
-            def on(line: int) -> np.ndarray:
-                block = int(np.searchsorted(starts, line, "right")) - 1
-                return self.on[block][line - starts[block]]
-
-            for line in nobody:
-                made -= self._bits(on(line))
-            for group in groups:
-                bits = [on(line) for line in group]
-                for some in bits:
-                    made -= self._bits(some)
-                made += self._bits(np.bitwise_or.reduce(bits, 0))
+        made -= self._count_bits(self._bits_of(list(nobody)))
+        groups = [list(group) for group in together]
+        if groups:
+            bits = self._bits_of([line for group in groups for line in group])
+            starts = np.cumsum([0, *map(len, groups)])[:-1]
+            made -= self._count_bits(bits)
+            made += self._count_bits(np.bitwise_or.reduceat(bits, starts))
         return made
 
-    def _bits(self, packed: np.ndarray) -> np.ndarray:
-        return np.unpackbits(packed, count=len(self.total))
+    def _bits_of(self, lines: list[int]) -> np.ndarray:
+        """Pieces of `on`, of some lines; the whole is never joined."""
+        starts = np.cumsum([0, *map(len, self.on)])
+        blocks = np.searchsorted(starts, lines, "right") - 1
+        made = np.empty((len(lines), -(-len(self.total) // 8)), np.uint8)
+        for row, (line, block) in enumerate(zip(lines, blocks.tolist(), strict=True)):
+            made[row] = self.on[block][line - starts[block]]
+        return made
+
+    def _count_bits(self, packed: np.ndarray) -> np.ndarray:
+        return _count(np.unpackbits(packed, axis=1, count=len(self.total)))
 
 
 def _count(flags: np.ndarray) -> np.ndarray:

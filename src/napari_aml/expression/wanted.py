@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from napari_aml.expression.genes import current_names, gene_book, may_be
-from napari_aml.expression.quality_genes import is_quality_gene
+from napari_aml.expression.quality_genes import QUALITY_NAMES, is_quality_gene
 
 #: What becomes of a line: it counts no gene and is left out; it is summed; it is kept, too.
 LEFT_OUT, SUMMED, KEPT = 0, 1, 2
@@ -81,4 +81,5 @@ class Wanted:
 @cache
 def _quality_genes() -> frozenset[str]:
     """All known genes by which quality is judged."""
-    return frozenset(filter(is_quality_gene, gene_book().symbols))
+    heads = {name[0] for name in QUALITY_NAMES}
+    return frozenset(gene for gene in gene_book().symbols if gene[0] in heads and is_quality_gene(gene))
