@@ -97,8 +97,8 @@ def project_at(folder: Path, n: int, slide: str = "png") -> Path:
             pixels = one.slide.region(0, 0, 0, *one.slide.shape)
             put = []
             for i in range(FIELDS):
-                pixels[:4, :, 0] = i % 256  # each a file of its own
-                pixels[4:8, :, 0] = i // 256
+                for bit in range(9):  # its number, so that each is a file of its own
+                    pixels[:16, 16 * bit : 16 * bit + 16] = 255 * (i >> bit & 1)
                 made = replace(one, slide=type(one.slide)([pixels], "field", pixel_size=one.slide.pixel_size))
                 put.append(_put(project, slide, folder / f"field{i:03d}", made))
         else:
