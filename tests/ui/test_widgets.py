@@ -103,7 +103,10 @@ def test_an_empty_differential_says_so(qtbot):
 
 @pytest.mark.parametrize(
     "settings",
-    [AnalysisSettings(), AnalysisSettings(0.0712, "classical", "cpu", None), AnalysisSettings(1.5, cam="hirescam")],
+    [
+        AnalysisSettings(), AnalysisSettings(0.0712, "classical", "cpu", None, False),
+        AnalysisSettings(1.5, cam="hirescam"),
+    ],  # fmt: skip
 )
 def test_the_analysis_form_gives_back_what_was_set(qtbot, settings):
     form = AnalysisForm(("default", "classical"))

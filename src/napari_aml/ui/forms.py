@@ -33,12 +33,15 @@ class AnalysisSettings:
         Names of the segmentation backend and of the device.
     cam
         Heatmap method, ``recommended`` for what the model's own tests recommend, None for no heatmaps.
+    recolour
+        Show the model the cells of a strange stain in colours that it knows.
     """
 
     pixel_size_um: float | None = None
     segmenter: str = "default"
     device: str = "auto"
     cam: str | None = RECOMMENDED
+    recolour: bool = True
 
     def stage(self, own: int) -> int | None:
         """Return the stage to explain: `own` for a method that is named; what is recommended has one of its own."""
@@ -81,13 +84,17 @@ class AnalysisForm(QWidget):
             label="Heatmap", choices=(RECOMMENDED, *CAM_METHODS, NO_CAM), value=RECOMMENDED,
             tooltip="recommended: what the model's own tests found most faithful; gradcam where it was not tested.",
         )  # fmt: skip
+        self.recolour = ComboBox(
+            label="Strange stain", choices=(("recoloured for the model", True), ("as it is", False)), value=True,
+            tooltip="What the model sees where it was not trained on the stain. Pictures shown keep their colours.",
+        )  # fmt: skip
         self.device = ComboBox(label="Device", choices=DEVICES, value="auto")
         self.empty = QLabel(
             "No picture is open yet: use File > Open File(s), drop a picture on the window, or take one of "
             "File > Open Sample > AML smear review.", wordWrap=True,
         )  # fmt: skip
         self._which = Container(widgets=[self.picture, self.pixel_size])
-        self._how = Container(widgets=[self.measure, self.segmenter, self.cam, self.device])
+        self._how = Container(widgets=[self.measure, self.segmenter, self.recolour, self.cam, self.device])
         self.analyse_button = QPushButton("Analyse")
         self.analyse_button.setDefault(True)
         self.analyse_button.setMinimumHeight(32)
@@ -109,7 +116,7 @@ class AnalysisForm(QWidget):
         layout.addWidget(self.analyse_button)
         layout.addLayout(apart)
         self.picture.changed.connect(self.pictureChanged.emit)
-        for widget in (self.pixel_size, self.segmenter, self.cam, self.device):
+        for widget in (self.pixel_size, self.segmenter, self.recolour, self.cam, self.device):
             widget.changed.connect(lambda _: self.changed.emit())
         self.measure.clicked.connect(lambda: self.measureRequested.emit())
         self.analyse_button.clicked.connect(self.analyseRequested)
@@ -120,8 +127,9 @@ class AnalysisForm(QWidget):
         """Return the settings."""
         cam = self.cam.value
         return AnalysisSettings(
-            self.pixel_size.value or None, self.segmenter.value, self.device.value, None if cam == NO_CAM else cam
-        )
+            self.pixel_size.value or None, self.segmenter.value, self.device.value, None if cam == NO_CAM else cam,
+            self.recolour.value,
+        )  # fmt: skip
 
     def setValue(self, settings: AnalysisSettings) -> None:
         """Show settings."""
@@ -130,6 +138,7 @@ class AnalysisForm(QWidget):
             self.segmenter.value = settings.segmenter
         self.device.value = settings.device if settings.device in DEVICES else "auto"
         self.cam.value = settings.cam or NO_CAM
+        self.recolour.value = settings.recolour
 
     def setPictures(self, layers: Sequence[Any], chosen: Any = None) -> None:
         """Offer picture layers by their names; keeps the choice while it is there."""

@@ -190,7 +190,7 @@ class ReviewController(QObject):
         self._run(
             lambda: analyse_steps(
                 slide, model=bundle, pixel_size_um=settings.pixel_size_um, device=settings.device,
-                cam=settings.cam, stage=stage, segmenter=settings.segmenter,
+                cam=settings.cam, stage=stage, segmenter=settings.segmenter, recolour=settings.recolour,
             ),
             "Analysing", self._finish, before,
         )  # fmt: skip
@@ -202,9 +202,7 @@ class ReviewController(QObject):
         settings = self.settings
         slide, before = self._start_over(image)
         self._run(
-            lambda: segment_slide_steps(
-                slide, pixel_size_um=settings.pixel_size_um, segmenter=settings.segmenter
-            ),
+            lambda: segment_slide_steps(slide, pixel_size_um=settings.pixel_size_um, segmenter=settings.segmenter),
             "Finding cells", self._finish, before,
         )  # fmt: skip
 
@@ -220,7 +218,8 @@ class ReviewController(QObject):
         before, stage = replace(analysis), settings.stage(self.state.stage)
         self._run(
             lambda: classify_cells_steps(
-                analysis, model=bundle, device=settings.device, cam=settings.cam, stage=stage
+                analysis, model=bundle, device=settings.device, cam=settings.cam, stage=stage,
+                recolour=settings.recolour,
             ),
             "Classifying", self._finish, before,
         )  # fmt: skip
