@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from napari_aml.expression.units import Units
     from napari_aml.expression.wanted import Wanted
 
-#: Values of float32 in four lines of the cache (neighbours come faster), and how many genes are turned at once.
-_LINE, _TILE = 64, 256
+#: Values of float32 in eight lines of the cache (neighbours come faster), and how many genes are turned at once.
+_LINE, _TILE = 128, 256
 
 #: Orientations by the names that files and the command line use.
 GENES_IN_ROWS, SAMPLES_IN_ROWS = "genes-in-rows", "samples-in-rows"
@@ -184,18 +184,18 @@ class ExpressionMatrix:
         """Return values in linear space: float64 (rows, genes); below-zero noise of logarithms is cut to 0."""
         return self.scale.linear(self.values[rows] if genes is None else self.taken(rows, genes))
 
-    def taken(self, rows: slice | np.ndarray, genes: np.ndarray) -> np.ndarray:
+    def taken(self, rows: slice | np.ndarray, genes: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return values of some genes as they stand: float32 (rows, genes), rows one after the other in memory."""
-        return _chosen(self.values[rows], genes)
+        return _chosen(self.values[rows], genes, out)
 
 
-def _chosen(values: np.ndarray, genes: np.ndarray) -> np.ndarray:
-    """Return some columns, rows one after the other in memory.
+def _chosen(values: np.ndarray, genes: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """Return some columns, rows one after the other in memory; in `out` where it is given.
 
     Tables have genes in lines, so the memory mostly runs along the genes: turning it is done in pieces of some lines of
     the cache by what fits into it.
     """
-    made = np.empty((len(values), len(genes)), values.dtype)
+    made = np.empty((len(values), len(genes)), values.dtype) if out is None else out
     if values.flags.c_contiguous and not values.flags.f_contiguous:
         made[...] = values[:, genes]
         return made

@@ -26,7 +26,7 @@ Status = Literal["ok", "warning", "unstable", "unusable"]
 #: the third.
 FEW, SOME, MOST = 0.01, 0.05, 0.10
 #: Samples that a thread is given at a time, and those that are worked on at once: they stay in its cache.
-_CHUNK, _IN_CACHE = 64, 8
+_CHUNK, _IN_CACHE = 128, 8
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def prepare_steps(
 
     def make(start: int) -> int:
         stop = min(start + _CHUNK, len(matrix))
-        taken = matrix.taken(slice(start, stop), places[there])
+        taken = matrix.taken(slice(start, stop), places[there], values[start:stop] if all_there else None)
         for first in range(start, stop, _IN_CACHE):
             rows = slice(first, min(first + _IN_CACHE, stop))
             # Rows lie one after the other in memory, so that a row's sum is the same whatever rows stand beside it.
