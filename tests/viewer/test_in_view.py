@@ -163,3 +163,23 @@ def test_on_a_laptop_the_gallery_has_room_and_no_dock_makes_the_window_taller(vi
         widget.shut_down()
         viewer.window.remove_dock_widget(widget)
         widget.deleteLater()
+
+
+@pytest.mark.parametrize(
+    ("possible", "said"), [("EOS", ""), ("EOS|LYA", "cannot tell"), ("LYA|PMB", "EOS is not among")]
+)
+def test_possible_classes_never_contradict_the_class_shown_without_a_word(monkeypatch, possible, said):
+    from types import SimpleNamespace
+
+    from viewer_parts import CODES, predictions_for
+
+    from napari_aml.review.queue.trust import CellTrust
+    from napari_aml.viewer.inspecting import _trust
+
+    predictions = predictions_for(1)
+    predictions.probabilities[0] = np.where(np.array(CODES) == "EOS", 0.85, 0.01)
+    told = CellTrust(np.array([len(possible.split("|"))]), np.array([False]), np.array([0.0]))
+    monkeypatch.setattr("napari_aml.review.queue.trust.trust_of", lambda *_: told)
+    bundle = SimpleNamespace(trust=SimpleNamespace(sets=lambda _: [possible]))
+    words = " ".join(_trust(SimpleNamespace(bundle=bundle, predictions=predictions), 0))
+    assert said in words and bool(words) == bool(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QLineEdit, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QLineEdit, QPushButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from napari_aml.review.reader_view import TAGS
@@ -27,12 +27,12 @@ class MarksPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._buttons: dict[str, QToolButton] = {}
+        self._buttons: dict[str, QPushButton] = {}
         self._flow = QFlowLayout()
         self._flow.setContentsMargins(0, 0, 0, 0)
         self._flow.setHorizontalSpacing(3)
         self._flow.setVerticalSpacing(3)
-        self.own = QToolButton()
+        self.own = QPushButton()
         self.own.setText("+ tag")
         self.own.setToolTip("Put a tag of your own on this cell")
         self.own.clicked.connect(self._on_own)
@@ -66,15 +66,15 @@ class MarksPanel(QWidget):
             self._note = note
             self.note.setText(note)
 
-    def button(self, name: str) -> QToolButton:
+    def button(self, name: str) -> QPushButton:
         """Return a tag's button."""
         return self._buttons[name]
 
     def _button(self, name: str) -> None:
         if name in self._buttons:
             return
-        button = self._buttons[name] = QToolButton()
-        button.setText(name.replace("_", " "))
+        button = self._buttons[name] = QPushButton()
+        button.setText(TAGS.get(name, name.replace("_", " ")).split(":")[0])
         button.setToolTip(TAGS.get(name, name))
         button.setCheckable(True)
         button.clicked.connect(lambda on, name=name: self.tagToggled.emit(name, on))

@@ -181,11 +181,15 @@ def _trust(analysis: Any, row: int) -> list[str]:
     said = analysis.predictions.take(np.array([row]))
     trust = trust_of(analysis.bundle, said, 1)
     out = []
-    if trust.size[0] > 1:
-        sets = analysis.bundle.trust.sets(said.probabilities)
-        out.append(f"Possible classes: {sets[0].replace('|', ', ')} (each the right one often enough to be kept).")
-    elif trust.size[0] == 0:
+    if trust.size[0] == 0:
         out.append("No class fits well: the model has seen no such cell of any class.")
+    elif trust.size[0] > 0:
+        possible = analysis.bundle.trust.sets(said.probabilities)[0].split("|")
+        best = said.codes[int(said.probabilities[0].argmax())]
+        if best not in possible:
+            out.append(f"Possible classes: {', '.join(possible)}. {best} is not among them: look for yourself.")
+        elif len(possible) > 1:
+            out.append(f"Possible classes: {', '.join(possible)}. The model cannot tell them apart here.")
     if trust.unlike[0]:
         out.append("Unlike the cells that the model learnt from: do not rely on its class.")
     return out
