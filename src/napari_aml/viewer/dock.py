@@ -69,7 +69,7 @@ class SmearReviewWidget(QWidget):
         self._live.timeout.connect(self._count)
         self._actions = {**cell_actions(self.controller), "help": sheet_of_keys(self)}
         self._keys = CellKeys(shared_keys(), self._actions)
-        self.in_view = PictureInView(napari_viewer, self.picture, self._pictures, self)
+        self.in_view = PictureInView(napari_viewer, self.picture, self._pictures, self.show_message, self)
         self._names = NamesThatFit(napari_viewer, self.controller.bridge, self)
         self._connect()
         self._prepared = False
@@ -277,8 +277,7 @@ class SmearReviewWidget(QWidget):
         self._enable()
 
     def _on_finished(self) -> None:
-        """Go to the cells; the keys of that page work at once. A picture opened meanwhile does not cover them."""
-        self.in_view.show(self.controller.bridge.image)
+        """Go to the cells; the keys of that page work at once."""
         if self.tabs.currentIndex() == 0:
             self.tabs.setCurrentIndex(1)
             focus = QApplication.focusWidget()

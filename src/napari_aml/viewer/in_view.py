@@ -1,4 +1,4 @@
-"""What the person sees: the picture under review, whole and not covered by another one; names where they have room."""
+"""What the person sees: the picture under review, a word where another one covers it, names where they have room."""
 
 from __future__ import annotations
 
@@ -36,14 +36,18 @@ class PictureInView(QObject):
         Returns the picture under review, None for none.
     pictures
         Returns all pictures that can be reviewed.
+    say
+        Says something to the person.
     """
 
     def __init__(
-        self, viewer: Any, picture: Callable[[], Image | None], pictures: Callable[[], Iterable[Image]], parent: QObject
-    ) -> None:
+        self, viewer: Any, picture: Callable[[], Image | None], pictures: Callable[[], Iterable[Image]],
+        say: Callable[[str], object], parent: QObject,
+    ) -> None:  # fmt: skip
         super().__init__(parent)
         self._viewer, self._picture, self._pictures = unwrap(viewer), picture, pictures
         say_units_once()
+        self._say = say
         self._size = np.array(self._viewer.canvas.size, float)
         self._was_whole = False
         self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
@@ -56,15 +60,22 @@ class PictureInView(QObject):
         self._viewer.canvas.events.size.disconnect(self._on_size)
 
     def show(self, image: Image) -> None:
-        """Make a picture visible, hide the other pictures at its place, and go there where little of it is in view."""
-        if self._viewer.dims.ndisplay != 2:
+        """Say which other pictures cover a picture, and go there where little of it is in view.
+
+        They are not hidden for the person: the canvas of napari 0.9 was seen to crash when that was done as layers came.
+        """
+        if self._viewer.dims.ndisplay != 2 or image not in self._viewer.layers:
             return
         if not self._viewer.grid.enabled:
-            mine = _box(image)
-            for other in self._pictures():
-                if other is not image and other.visible and other.rgb and _shared(mine, _box(other)) > 0:
-                    other.visible = False
-        image.visible = True
+            mine, above = _box(image), self._viewer.layers.index(image)
+            covering = [
+                other.name for other in self._pictures()
+                if other is not image and other.visible and other.rgb and self._viewer.layers.index(other) > above
+                and _shared(mine, _box(other)) > 0
+            ]  # fmt: skip
+            if covering:
+                names = ", ".join(f"'{name}'" for name in covering)
+                self._say(f"⚠ {names} cover{'s' * (len(covering) == 1)} this picture: click the eye in the layer list.")
         box, view = _box(image), self._view(self._size)
         if _shared(box, view) < _ENOUGH * min(_area(box), _area(view)) or not _area(view):
             self._fit(image)
