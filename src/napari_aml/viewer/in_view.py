@@ -62,7 +62,7 @@ class PictureInView(QObject):
     def show(self, image: Image) -> None:
         """Say which other pictures cover a picture, and go there where little of it is in view.
 
-        They are not hidden for the person: the canvas of napari 0.9 was seen to crash when that was done as layers came.
+        They are not hidden for the person: that was seen to crash the canvas of napari 0.9 as layers came and went.
         """
         if self._viewer.dims.ndisplay != 2 or image not in self._viewer.layers:
             return
