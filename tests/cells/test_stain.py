@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,6 +60,8 @@ def test_same_stain_changes_nothing_and_white_beyond_the_slide_becomes_ground():
 
 def test_facts_are_read_back():
     assert Stain.read(PBC.facts()) == PBC
+    few = replace(PBC, cells=3)
+    assert Stain.read(few.facts()) == few
     assert PBC.distance(PBC) == 0
 
 

@@ -42,6 +42,13 @@ def test_strange_stains_go_to_the_first_unless_another_is_much_nearer():
     assert choice is not None and choice.recolouring is not None and choice.recolouring.target == SECOND
 
 
+def test_one_cell_tells_a_stain_less_well_than_many():
+    away = near(FIRST, 25)
+    assert ALIKE < away.distance(FIRST) < 27
+    done = [choose_stain(replace(away, cells=n), KNOWN).recolouring is not None for n in (1, 20, None)]
+    assert done == [False, True, True]
+
+
 def test_nothing_is_done_where_either_side_is_unknown():
     assert choose_stain(None, KNOWN) is None
     assert choose_stain(FIRST, ()) is None

@@ -37,20 +37,25 @@ class Stain:
         Red, green and blue of empty places, 0…255.
     nucleus, red
         Optical densities (natural logarithm) of nuclei and of red cells in the three channels.
+    cells
+        How many cells it was measured on; None = unknown, many.
     """
 
     ground: tuple[float, float, float]
     nucleus: tuple[float, float, float]
     red: tuple[float, float, float]
+    cells: int | None = None
 
     @classmethod
     def read(cls, held: Mapping[str, Any]) -> Stain:
         """Read what `facts` wrote."""
-        return cls(*(tuple(float(v) for v in held[name]) for name in ("ground", "nucleus", "red")))  # type: ignore[arg-type]
+        colours = (tuple(float(v) for v in held[name]) for name in ("ground", "nucleus", "red"))
+        return cls(*colours, cells=held.get("cells"))  # type: ignore[arg-type]
 
-    def facts(self) -> dict[str, list[float]]:
+    def facts(self) -> dict[str, Any]:
         """Return plain values for a card or a provenance."""
-        return {k: [round(v, 4) for v in getattr(self, k)] for k in ("ground", "nucleus", "red")}
+        found: dict[str, Any] = {k: [round(v, 4) for v in getattr(self, k)] for k in ("ground", "nucleus", "red")}
+        return found if self.cells is None else {**found, "cells": self.cells}
 
     @property
     def basis(self) -> np.ndarray:
@@ -152,7 +157,8 @@ class StainSample:
             return None
         if abs(cosine) > _ALIKE:
             return None
-        return Stain(*(tuple(round(float(v), 4) for v in a) for a in (ground, nucleus, red)))  # type: ignore[arg-type]
+        colours = (tuple(round(float(v), 4) for v in a) for a in (ground, nucleus, red))
+        return Stain(*colours, cells=len(self._nuclei))  # type: ignore[arg-type]
 
 
 def measure_stain(slide: Slide, cells: Cells, *, most: int = _CELLS) -> Stain | None:
