@@ -1,9 +1,9 @@
 """The labelled cells that the curation benchmarks learn from: embeddings, the model's word, the truth, groups.
 
-Features of the same cells, those of the fold that was held out longest when the demonstration bundle was
-made (2,515 of PBC, 209 of AML-Cytomorphology_LMU):
+Features of the same cells, those of the test part of the demonstration bundle's recipe, which the bundle has never seen
+(PBC and AML-Cytomorphology_LMU):
 
-shipped   the shipped bundle; its card says whether it has learnt this fold.
+shipped   the shipped bundle.
 bccd      the shipped bundle on white cells of another microscope (BCCD, fields with one white cell of known type):
           a slide on which the bundle fails.
 imagenet  EfficientNet-Lite0 with ImageNet weights, which has never seen a blood cell and says nothing of classes.
@@ -72,31 +72,47 @@ def load(features: str, data: Path, cache: Path) -> Labelled:
 
 
 def _extract(features: str, data: Path, cache: Path) -> dict[str, np.ndarray]:
-    from napari_aml.classify import ArrayCrops, load_bundle, predict_steps
-    from napari_aml.classify.training import demo, teacher
+    from demo_cells import demo_cells, held_out
+
+    from napari_aml.classify import load_bundle, predict_steps
+    from napari_aml.classify.dataset_crops import DatasetCrops
     from napari_aml.progress import run
 
-    cells = demo.prepare_cells(data, cache)
-    rows = np.flatnonzero((cells.targets >= 0) & (cells.table["fold"].to_numpy() == demo.TEST_FOLD))
-    side = max(cells.image(r).shape[0] for r in rows)
-    crops = np.stack([_square(cells.image(r), side) for r in rows])
+    dataset, bundle = demo_cells(data, cache), load_bundle()
+    rows = held_out(dataset)
+    table = dataset.table.iloc[rows]
+    crops = DatasetCrops(dataset, rows, bundle.crop_um, bundle.crop_px)
     if features == "imagenet":
-        network = teacher.imagenet_teacher(len(cells.codes))
-        embedding, said = teacher.embedder(network)(crops), np.zeros((0, 0), np.float32)
+        embedding, said = _imagenet(crops.read(np.arange(len(rows)))), np.zeros((0, 0), np.float32)
     else:
-        bundle = load_bundle()
-        told = run(predict_steps(bundle, ArrayCrops(crops, bundle.crop_px)))
+        told = run(predict_steps(bundle, crops))
         embedding, said = told.embedding, told.probabilities
-    table = cells.table.iloc[rows]
     return {
         "embedding": embedding.astype(np.float32),
         "probabilities": said,
-        "codes": np.array(cells.codes),
-        "truth": cells.targets[rows],
-        "groups": table["group"].to_numpy(),
+        "codes": np.array(bundle.codes),
+        "truth": np.array([bundle.codes.index(code) for code in table["code"]]),
+        "groups": np.unique(dataset.groups[rows], return_inverse=True)[1],
         "source": table["source"].to_numpy(str),
-        "path": np.array([f"{p.parent.name}/{p.name}" for p in table["path"]]),
+        "path": table["picture"].to_numpy(str),
     }
+
+
+def _imagenet(crops: np.ndarray) -> np.ndarray:
+    """Unit features, float32 (n, d), of EfficientNet-Lite0 with ImageNet weights."""
+    from napari_aml._torch import timm, torch
+    from napari_aml.classify.training.engine.packaged import BACKBONE, PACKAGE, packaged_weights
+
+    network = timm.create_model(BACKBONE)
+    network.load_state_dict(packaged_weights(PACKAGE, network))
+    network.eval()
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(crops), 128):
+            x = torch.from_numpy(crops[start : start + 128]).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+            features = network.forward_features(x.contiguous(memory_format=torch.channels_last)).mean((2, 3))
+            found.append(torch.nn.functional.normalize(features).numpy())
+    return np.concatenate(found)
 
 
 def _bccd(data: Path) -> dict[str, np.ndarray]:
@@ -126,9 +142,3 @@ def _bccd(data: Path) -> dict[str, np.ndarray]:
         "embedding": told.embedding, "probabilities": told.probabilities, "codes": np.array(bundle.codes),
         "truth": np.array(truth), "groups": np.arange(n), "source": np.full(n, "bccd"), "path": np.array(names),
     }  # fmt: skip
-
-
-def _square(picture: np.ndarray, side: int) -> np.ndarray:
-    from napari_aml.classify.sources import centre_square
-
-    return picture if picture.shape[:2] == (side, side) else centre_square(picture, side)

@@ -1,6 +1,4 @@
-"""Training rooms of the classifier: cells on disk become a bundle.
+"""Training of the classifier: `engine` trains any timm backbone, `benchmark` compares, `recipes` holds settings.
 
-:mod:`.data` lists and decodes the cells and groups near-duplicates, :mod:`.augment` varies them,
-:mod:`.fit` trains (also by distillation), :mod:`.evaluate` counts with intervals, and :mod:`.demo` is the
-command that made the bundle this package ships.
+The bundle that this package ships is made by ``napari-aml train DATASET --config demo``.
 """

@@ -135,7 +135,7 @@ def load_weights(network: torch.nn.Module, weights: str) -> None:
     from napari_aml._weights import read_checkpoint
 
     if weights.startswith(PACKAGE):
-        from napari_aml.classify.training.teacher import packaged_weights
+        from napari_aml.classify.training.engine.packaged import packaged_weights
 
         _load(network, packaged_weights(weights[len(PACKAGE) :], network), weights)
         return

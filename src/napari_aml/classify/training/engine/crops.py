@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_aml._files import replacing
-from napari_aml.classify.training.augment import warped
+from napari_aml.classify.training.engine.augment import warped
 from napari_aml.datasets import Dataset
 from napari_aml.datasets.pictures import PictureError
 from napari_aml.progress import Progress, Steps

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from napari_aml.classify.training.engine.settings import PRESETS, TrainConfig
 from napari_aml.classify.training.engine.varying import coloured
-from napari_aml.classify.training.hints import hint_loss
 from napari_aml.errors import BundleError
 
 if TYPE_CHECKING:
@@ -171,6 +170,21 @@ def taught_loss(
     if maps and wanted:
         loss = loss + config.hints * hint_loss(maps, wanted)
     return loss
+
+
+def hint_loss(said: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
+    """Mean squared error between maps, the teacher's averaged onto the student's grid."""
+    from napari_aml._torch import torch
+
+    adaptive_avg_pool2d = torch.nn.functional.adaptive_avg_pool2d
+    mse_loss = torch.nn.functional.mse_loss
+
+    total = torch.zeros(())
+    for mine, theirs in zip(said, wanted, strict=True):
+        if theirs.shape[-2:] != mine.shape[-2:]:
+            theirs = adaptive_avg_pool2d(theirs, mine.shape[-2:])
+        total = total + mse_loss(mine.float(), theirs)
+    return total / len(said)
 
 
 def hardened(x: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:

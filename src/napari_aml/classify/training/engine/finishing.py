@@ -33,7 +33,7 @@ def drawing_chances(dataset: Dataset, rows: np.ndarray, config: TrainConfig) -> 
     """
     if not config.source_share:
         return None
-    from napari_aml.classify.training.sampling import balanced_weights
+    from napari_aml.classify.training.engine.sampling import balanced_weights
 
     table = dataset.table
     sources = table["source"].to_numpy(str)[rows]

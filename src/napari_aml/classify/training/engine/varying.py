@@ -1,11 +1,11 @@
-"""Vary a batch of crops on the device: geometry in one resampling, colour by the functions of `..augment`."""
+"""Vary a batch of crops on the device: geometry in one resampling, colour by the functions of `.augment`."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from napari_aml.classify.training.augment import Variation, blur, make_pale, vary_light, vary_stain
+from napari_aml.classify.training.engine.augment import blur, make_pale, vary_light, vary_stain
 from napari_aml.classify.training.engine.settings import Views
 
 if TYPE_CHECKING:
@@ -44,10 +44,9 @@ def varied(pixels: torch.Tensor, px: int, views: Views, generator: torch.Generat
 
 def coloured(x: torch.Tensor, views: Views, generator: torch.Generator) -> torch.Tensor:
     """Vary dyes, light and sharpness of pictures float32 (n, 3, h, w) in 0…1."""
-    strength = Variation(stain=views.stain, transfer=views.transfer)
     x = make_pale(x, views.pale, generator)
     if views.stain or views.transfer:
-        x = vary_light(vary_stain(x, strength, generator), views.stain, generator)
+        x = vary_light(vary_stain(x, views.stain, views.transfer, generator), views.stain, generator)
     x = blur(x, views.blur, generator)
     x = erased(x, views.erase, generator)
     return x.clamp_(0, 1)

@@ -10,11 +10,9 @@ def balanced_weights(
 ) -> np.ndarray:
     """Drawing probability of each picture.
 
-    Each source gets its share of the draws. Within a source a class gets draws in proportion to (number of
-    its
-    groups) ** ``power``, so that a class made of copies of few cells is not drawn as if it held many. Within
-    a
-    class each group is drawn equally often, whatever the number of its copies.
+    Each source gets its share of the draws. Within a source a class gets draws in proportion to (number of its
+    groups) ** ``power``, so that a class made of copies of few cells is not drawn as if it held many. Within a class
+    each group is drawn equally often, whatever the number of its copies.
 
     Parameters
     ----------

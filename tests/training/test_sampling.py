@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_aml.classify.training.sampling import balanced_weights
+from napari_aml.classify.training.engine.sampling import balanced_weights
 
 
 @settings(max_examples=50, deadline=None)
