@@ -191,7 +191,7 @@ def segment_slide_steps(
     provenance["stain"] = None if stain is None else stain.facts()
     provenance["seconds"] = {"segmentation": round(time.perf_counter() - clock, 3)}
     segmented = Analysis(slide, cells, provenance=provenance)
-    yield Progress(_SCALE, _SCALE, f"{len(cells)} cells", segmented)
+    yield Progress(_SCALE, _SCALE, f"{len(cells)} cell{'' if len(cells) == 1 else 's'}", segmented)
     return segmented
 
 

@@ -80,8 +80,12 @@ def segment_steps(slide: Slide, segmenter: Segmenter | None = None, assume_um: f
             part = Cells(slide.slide_id, found.masks.only(labels), rows, um, name)
             yield Progress(done + 1, len(tiles), f"Finding cells: {len(found.masks)} so far", part)
     cells = Cells(slide.slide_id, found.masks, _joined(tables, found.masks, slide, um), um, name)
-    yield Progress(len(tiles), len(tiles), f"{len(cells)} cells" if len(cells) else "No cells found")
+    yield Progress(len(tiles), len(tiles), _count(len(cells)))
     return cells
+
+
+def _count(n: int) -> str:
+    return f"{n} cell{'' if n == 1 else 's'}" if n else "No cells found"
 
 
 def segment(slide: Slide, segmenter: Segmenter | None = None, assume_um: float | None = None) -> Cells:

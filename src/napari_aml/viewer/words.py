@@ -98,7 +98,7 @@ def found_cells(analysis: Analysis) -> str:
     if smear is not None and smear.warning:
         said += f" ⚠ {smear.warning}"
     if (analysis.provenance.get("stain_choice") or {}).get("recoloured"):
-        said += " ⚠ Another stain than those of the model's training: it saw the cells recoloured."
+        said += " ⚠ The model did not learn this stain: it was shown the cells in colours that it knows."
     return said
 
 
