@@ -20,9 +20,9 @@ def test_the_python_page_runs_as_written(tmp_path, monkeypatch):
     shutil.copy(sample_paths("smear")[0], tmp_path / "smear.png")  # read by content, whatever its suffix
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict[str, object] = {}
-    for block in blocks[:2]:
+    for block in blocks[:3]:
         exec(compile(block, str(page), "exec"), names)
     assert (tmp_path / "results" / "smear" / "report.html").is_file()
     assert len(names["maps"]) == len(names["said"]) == len(names["cells"]) >= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,9 +91,11 @@ def test_heatmaps_are_a_choice(bccd_field, cam):
 
 
 def test_the_heatmap_that_the_models_own_tests_recommend_is_drawn_unless_another_is_named(bccd_field):
-    tested = recommended_of(aml.load_bundle().card)
-    assert tested != UNTESTED
-    given = {"pixel_size_um": 0.07}
+    shipped = aml.load_bundle()
+    card = {**shipped.card, "explanation_tests": {"recommended": "gradcam@2"}}
+    bundle, tested = replace(shipped, card=card, _idle={}), ("gradcam", 2)
+    assert recommended_of(card) == tested != UNTESTED
+    given = {"pixel_size_um": 0.07, "model": bundle}
     maps = {cam: aml.analyse(bccd_field, **given, **cam_of).heatmaps
             for cam, cam_of in (("default", {}), ("named", {"cam": "layercam"}), ("deeper", {"stage": 1}))}
     assert (maps["default"].method, maps["default"].stage) == tested
