@@ -157,12 +157,19 @@ def test_models_and_doctor(shell):
 def test_ctrl_c_stops_cleanly(shared_data, tmp_path):
     fields = shared_data / "smears_bccd" / "images"
     command = [sys.executable, "-m", "napari_aml.cli", "analyse", str(fields), "--out", str(tmp_path / "out")]
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ})
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and len(list((tmp_path / "out").glob("*/report.html"))) < 1:
-        time.sleep(0.1)
-    job.send_signal(signal.SIGINT)
-    _, err = job.communicate(timeout=60)
+    # Whoever runs the tests in the background ignores Ctrl-C, and a child would inherit that.
+    job = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and len(list((tmp_path / "out").glob("*/report.html"))) < 1:
+            time.sleep(0.1)
+        job.send_signal(signal.SIGINT)
+        _, err = job.communicate(timeout=60)
+    finally:
+        job.kill()
     assert job.returncode == 130 and "Stopped" in err and "Traceback" not in err
     for folder in (tmp_path / "out").iterdir():
         assert {p.name for p in folder.iterdir()} == FILES, "a results folder is complete or not there"
