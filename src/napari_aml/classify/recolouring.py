@@ -27,7 +27,7 @@ ALIKE, ALIKE_OF_ONE = 12.0, 27.0
 # to the one that most pictures of the training had.
 _NEARER = 0.7
 # Single-cell pictures: so many are looked at; of these so large a share must each be strange on its own.
-_PICTURES, _STRANGE = 60, 0.8
+_PICTURES, _STRANGE = 32, 0.8
 
 
 @dataclass(frozen=True)
