@@ -55,8 +55,8 @@ class StainChoice:
             return ""
         return (
             f"The stain is not one that the model was trained on (its colours lie {self.distance:.0f} of 255 from "
-            f"those of {self.source}). The model saw the cells recoloured to that stain; the pictures shown are the "
-            "original ones. Check the classes with more care."
+            f"those of its training data '{self.source}'). The model saw the cells recoloured to that stain; the "
+            "pictures shown are the original ones. Check the classes with more care."
         )
 
     def facts(self) -> dict[str, object]:

@@ -10,7 +10,6 @@ import numpy as np
 from napari_aml.errors import InputError
 
 if TYPE_CHECKING:
-    from napari_aml.cells.stain import Recolouring
     from napari_aml.slides.slide import Slide
 
 # Cells are taken in blocks of this side (level-0 px), so that neighbouring crops come from one read.
@@ -81,8 +80,6 @@ class SlideCrops:
         (n,) centres, level-0 pixels.
     crop_um, crop_px
         Side of a crop in µm and in pixels.
-    recolouring
-        What they go through when they are cut; None = their own colours.
     """
 
     def __init__(
@@ -92,9 +89,8 @@ class SlideCrops:
         x: Sequence[float] | np.ndarray,
         crop_um: float,
         crop_px: int,
-        recolouring: Recolouring | None = None,
     ) -> None:
-        self.slide, self.crop_um, self.crop_px, self.recolouring = slide, crop_um, crop_px, recolouring
+        self.slide, self.crop_um, self.crop_px = slide, crop_um, crop_px
         self.y, self.x = np.asarray(y, float), np.asarray(x, float)
 
     def __len__(self) -> int:
@@ -109,8 +105,7 @@ class SlideCrops:
         """Cut some crops, uint8 (n, crop_px, crop_px, 3)."""
         from napari_aml.cells.cropping import crops
 
-        cut = crops(self.slide, self.y[rows], self.x[rows], self.crop_um / zoom, self.crop_px)
-        return cut if self.recolouring is None else self.recolouring(cut)
+        return crops(self.slide, self.y[rows], self.x[rows], self.crop_um / zoom, self.crop_px)
 
     @property
     def boxes(self) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 
 from napari_aml.classify.predict import predict_steps
 from napari_aml.classify.predictions import Predictions
-from napari_aml.classify.recolouring import choose_stain
-from napari_aml.classify.sources import SlideCrops
+from napari_aml.classify.recolouring import RecolouredCrops, choose_stain
+from napari_aml.classify.sources import CropSource, SlideCrops
 from napari_aml.errors import InputError, PixelSizeUnknownError
 from napari_aml.explain.evidence import evidence_shares, sample_masks
 from napari_aml.explain.heatmap import Heatmaps
@@ -92,14 +92,16 @@ def classify_and_explain_steps(
     chosen = np.arange(len(table)) if rows is None else np.asarray(rows, int)
     y, x = (table[name].to_numpy(float)[chosen] for name in ("y", "x"))
     choice = choose_stain(stain, bundle.stains)
-    recolouring = None if choice is None else choice.recolouring
-    source = SlideCrops(slide, y, x, bundle.crop_um, bundle.crop_px, recolouring)
+    source = SlideCrops(slide, y, x, bundle.crop_um, bundle.crop_px)
+    pictures: CropSource = source
+    if choice is not None and choice.recolouring is not None:
+        pictures = RecolouredCrops(source, choice.recolouring)
     labels = table["label"].to_numpy()[chosen]
     look = None
     if cam is not None:
         look = _CellPass(cam, stage, _choice(target, bundle, len(chosen)), cells, labels, source.boxes)
     parts: list[tuple[np.ndarray, Heatmaps]] = []
-    steps = predict_steps(bundle, source, device, inspect=look, views=bundle.tta.slide_views)
+    steps = predict_steps(bundle, pictures, device, inspect=look, views=bundle.tta.slide_views)
     try:
         while True:
             event = next(steps)
