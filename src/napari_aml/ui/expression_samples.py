@@ -85,6 +85,8 @@ class SampleChooser(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = SampleModel(self)
+        self._chosen: str | None = None
+        self._searching = False
         self._filter = QSortFilterProxyModel(self)
         self._filter.setSourceModel(self.model)
         self._filter.setFilterRole(_SEARCHED)
@@ -107,43 +109,87 @@ class SampleChooser(QWidget):
         layout.addWidget(self.list, 1)
         layout.addWidget(self.count)
         self.search.textChanged.connect(self._on_search)
+        self.search.returnPressed.connect(self._on_return)
+        self.search.installEventFilter(self)
         self.list.selectionModel().currentChanged.connect(self._on_current)
         self._say()
 
     def value(self) -> str | None:
-        """Return the chosen sample."""
-        index = self._filter.mapToSource(self.list.currentIndex())
-        return self.model.rows()[index.row()].name if index.isValid() else None
+        """Return the chosen sample; it stays chosen while a search hides it."""
+        return self._chosen
 
     def setValue(self, sample: str | None) -> None:
-        """Choose a sample; a search that hides it is cleared. None chooses nothing."""
-        names = [r.name for r in self.model.rows()]
-        if sample not in names:
-            self.list.setCurrentIndex(QModelIndex())
+        """Choose another sample; a search that hides it is cleared. None chooses nothing."""
+        if sample not in (r.name for r in self.model.rows()):
+            sample = None
+        if sample == self._chosen:
             return
-        index = self._filter.mapFromSource(self.model.index(names.index(sample)))
-        if not index.isValid():
+        self._chosen = sample
+        if sample is not None and not self._place().isValid():
             self.search.clear()
-            index = self._filter.mapFromSource(self.model.index(names.index(sample)))
-        self.list.setCurrentIndex(index)
-        self.list.scrollTo(index)
+        self._mark()
+        if sample is not None:
+            self.sampleChosen.emit(sample)
 
     def setSamples(self, rows: Sequence[SampleRow]) -> None:
         """Offer samples; the chosen one stays chosen where it is still there."""
-        chosen = self.value()
         self.model.set_rows(rows)
+        if self._chosen not in (r.name for r in rows):
+            self._chosen = None
         self._say()
-        if chosen is not None and self.value() is None:
-            self.setValue(chosen)
+        self._mark()
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Go from the search into the list with the arrow down."""
+        if watched is self.search and event.type() == event.Type.KeyPress and event.key() == Qt.Key.Key_Down:
+            self._into_list()
+            return True
+        return super().eventFilter(watched, event)
 
     def _on_search(self, text: str) -> None:
+        # Qt makes a neighbour the current row where the current one is hidden: looking for a sample chooses none.
+        self._searching = True
         self._filter.setFilterFixedString(text.strip())
+        self._searching = False
         self._say()
+        self._mark()
+
+    def _on_return(self) -> None:
+        if self.search.text().strip():
+            self._into_list()
+
+    def _into_list(self) -> None:
+        """Give the keys to the list; where the chosen sample is not shown, choose the first one that is."""
+        if not self._filter.rowCount():
+            return
+        self.list.setFocus()
+        if not self._place().isValid():
+            self.list.setCurrentIndex(self._filter.index(0, 0))
+
+    def _place(self) -> QModelIndex:
+        """Return where the chosen sample is in the list, invalid where it is not shown."""
+        names = [r.name for r in self.model.rows()]
+        if self._chosen not in names:
+            return QModelIndex()
+        return self._filter.mapFromSource(self.model.index(names.index(self._chosen)))
+
+    def _mark(self) -> None:
+        """Let the list mark the chosen sample where it is shown, else none."""
+        place = self._place()
+        self._searching = True
+        if place.isValid():
+            self.list.setCurrentIndex(place)
+            self.list.scrollTo(place)
+        else:
+            self.list.setCurrentIndex(QModelIndex())
+            self.list.clearSelection()
+        self._searching = False
 
     def _on_current(self, current: QModelIndex, previous: QModelIndex) -> None:
-        sample = self.value()
-        if sample is not None:
-            self.sampleChosen.emit(sample)
+        if self._searching or not current.isValid():
+            return
+        self._chosen = self.model.rows()[self._filter.mapToSource(current).row()].name
+        self.sampleChosen.emit(self._chosen)
 
     def _say(self) -> None:
         there, shown = self.model.rowCount(), self._filter.rowCount()
