@@ -24,7 +24,7 @@ from superqt import QCollapsible, QElidingLabel
 FILTER = (
     "Expression files (*.csv *.tsv *.txt *.gct *.parquet *.h5ad *.tab *.sf *.results *.gz *.counts);;All files (*)"
 )
-AUTOMATIC = "automatic"
+FOLD = "Units, gene lengths, model"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class FileForm(QWidget):
         self.open_button.clicked.connect(self._on_open)
         self.folder_button.clicked.connect(self._on_folder)
         self.example_button.clicked.connect(self.exampleRequested)
-        self.units.currentIndexChanged.connect(lambda _: self.optionsChanged.emit())
+        self.units.currentIndexChanged.connect(self._on_units)
         self.lengths_button.clicked.connect(self._on_lengths)
         self.model.currentIndexChanged.connect(lambda _: self.modelChosen.emit(self.bundle()))
         self.model_button.clicked.connect(self._on_model)
@@ -94,7 +94,7 @@ class FileForm(QWidget):
         form.addRow("Units", self.units)
         form.addRow("Gene lengths", self.lengths_button)
         form.addRow("Model", model)
-        self.more = QCollapsible("Units, gene lengths, model")
+        self.more = QCollapsible(FOLD)
         self.more.addWidget(fold)
         self.more.layout().setContentsMargins(0, 0, 0, 0)
         self.more.layout().setSpacing(0)
@@ -115,6 +115,14 @@ class FileForm(QWidget):
         self.units.setCurrentIndex(max(0, self.units.findData(options.units)))
         self.setLengths(options.lengths)
         self.blockSignals(blocked)
+        self._say_options()
+
+    def _say_options(self) -> None:
+        """Say on the fold what holds for every file, so that it is seen while it is folded away."""
+        said = [] if self.units.currentData() is None else [f"Units: {self.units.currentText()}"]
+        if self._lengths is not None:
+            said.append(f"Lengths: {self._lengths.name}")
+        self.more.setText(" · ".join(said) or FOLD)
 
     def setLengths(self, path: Path | None) -> None:
         """Choose a file with gene lengths."""
@@ -122,6 +130,7 @@ class FileForm(QWidget):
             return
         self._lengths = path
         self.lengths_button.setText("default" if path is None else path.name)
+        self._say_options()
         self.optionsChanged.emit()
 
     def setPath(self, path: Path | None, note: str = "") -> None:
@@ -163,6 +172,10 @@ class FileForm(QWidget):
         path = QFileDialog.getExistingDirectory(self, "Folder of one-sample files")
         if path:
             self.openRequested.emit(path)
+
+    def _on_units(self) -> None:
+        self._say_options()
+        self.optionsChanged.emit()
 
     def _on_lengths(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Gene lengths (table or GTF)", "", "All files (*)")
