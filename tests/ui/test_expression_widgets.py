@@ -92,6 +92,25 @@ def test_a_hidden_sample_is_found_when_it_is_chosen_elsewhere(made):
     assert chooser.value() is None
 
 
+def test_looking_for_a_sample_chooses_none(made, qtbot):
+    chooser = made(SampleChooser())
+    chooser.setSamples(rows())
+    chooser.setValue("S000")
+    with qtbot.assertNotEmitted(chooser.sampleChosen, wait=20):
+        QTest.keyClicks(chooser.search, "s01")
+        assert chooser.value() == "S000" and not chooser.list.currentIndex().isValid()
+        chooser.search.setText("nobody")
+        chooser.search.clear()
+    assert chooser.value() == "S000" and chooser.list.currentIndex().row() == 0
+    QTest.keyClicks(chooser.search, "s01")
+    QTest.keyClick(chooser.search, Qt.Key.Key_Down)  # into the list: the first one found
+    assert chooser.value() == "S010"
+    QTest.keyClick(chooser.list, Qt.Key.Key_Down)
+    assert chooser.value() == "S011"
+    chooser.setSamples(rows(5))
+    assert chooser.value() is None
+
+
 def test_new_calls_keep_the_place(made):
     chooser = made(SampleChooser())
     chooser.setSamples([SampleRow(f"S{i}") for i in range(9)])
@@ -231,7 +250,9 @@ def test_reading_options(made, qtbot, tmp_path):
     with qtbot.waitSignal(form.optionsChanged):
         form.units.setCurrentIndex(2)
     assert form.value() == ReadingOptions("tpm", None)
+    assert form.more.text() == "Units: TPM"  # seen while it is folded away
     form.setValue(ReadingOptions("counts", tmp_path / "lengths.csv"))
+    assert form.more.text() == "Units: counts · Lengths: lengths.csv"
     assert form.value() == ReadingOptions("counts", tmp_path / "lengths.csv")
     form.setBusy(True)
     assert not form.open_button.isEnabled()
@@ -262,6 +283,11 @@ def test_slides_are_ticked_and_linked(made, qtbot):
     assert said.args == [("s1", "s2")] and not links.unlink_button.isEnabled()
     links.setValue([SlideRow("s1", "smear 1", "A", "the file has changed since it was linked"), SlideRow("s2", "two")])
     assert links.unlink_button.isEnabled() and "changed" in links.note.text()
+    assert "not to the chosen" not in links.note.text()
+    links.setSample("B")
+    assert "smear 1 is linked to A, not to the chosen sample B" in links.note.text()
+    links.tick(["s2"])
+    assert "not to the chosen" not in links.note.text()
 
 
 def test_what_is_not_given_is_none(made):

@@ -168,6 +168,7 @@ class SlideLinks(QWidget):
     def setSample(self, sample: str | None) -> None:
         """Say which sample a link would be to."""
         self._sample = sample
+        self._say()
         self._enable()
 
     def setBusy(self, busy: bool) -> None:
@@ -182,12 +183,19 @@ class SlideLinks(QWidget):
 
     def _on_tick(self) -> None:
         self._enable()
-        notes = [f"⚠ {r.title}: {r.note}" for r in self._rows if r.note]
+        self._say()
+        self.slidesTicked.emit(self.ticked())
+
+    def _say(self) -> None:
+        """Say what is wrong with links, and which ticked slides are linked to another sample than the chosen one."""
+        notes, ticked = [f"⚠ {r.title}: {r.note}" for r in self._rows if r.note], self.ticked()
+        for row in self._rows:
+            if row.slide_id in ticked and self._sample is not None and row.linked not in ("", self._sample):
+                notes.append(f"⚠ {row.title} is linked to {row.linked}, not to the chosen sample {self._sample}.")
         if not self._rows:
             notes = ["No slide is open: open a smear picture to link it."]
         self.note.setText("\n".join(notes))
         self.note.setVisible(bool(notes))
-        self.slidesTicked.emit(self.ticked())
 
     def _enable(self) -> None:
         ticked = set(self.ticked())
