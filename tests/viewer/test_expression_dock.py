@@ -19,6 +19,7 @@ from napari_aml.review.comparison import State
 from napari_aml.review.links import LinkFile, hash_steps
 from napari_aml.review.patient_sample import FINE, Check, OpenedExpression
 from napari_aml.review.sides import ExpressionCall
+from napari_aml.ui.expression_file import ReadingOptions
 
 pytestmark = pytest.mark.viewer
 
@@ -137,6 +138,34 @@ def test_another_class_can_be_explained(dock, qtbot):
     qtbot.waitUntil(lambda: dock.why.value() is not None and dock.why.value().target == other, timeout=60_000)
 
 
+def test_another_file_takes_the_place_of_map_banner_and_units(viewer, make_dock, qtbot, opened, tmp_path):
+    """A second file: the first one's map goes, the kind of map stays, the slide's link is told, the example is itself."""
+    viewer.add_image(picture(), rgb=True, name="smear")
+    dock = make_dock()
+    wait_for_slides(qtbot, dock, 1)
+    dock.controller._take(opened)
+    dock.links.tick([dock.links.value()[0].slide_id])
+    QTest.mouseClick(dock.links.link_button, Qt.MouseButton.LeftButton)
+    assert dock.linked_row.isHidden()
+    dock.controller.choose("B")
+    assert not dock.linked_row.isHidden() and "linked to A in values.csv" in dock.linked.text()
+    QTest.mouseClick(dock.linked_button, Qt.MouseButton.LeftButton)
+    assert dock.controller.sample == "A" and dock.linked_row.isHidden()
+
+    dock.form.setValue(ReadingOptions("counts"))
+    QTest.keyClick(dock.map_kind, Qt.Key.Key_Down)  # plain expression
+    for _ in range(2):
+        with qtbot.waitSignal(dock.controller.openedChanged, timeout=120_000):
+            QTest.mouseClick(dock.form.example_button, Qt.MouseButton.LeftButton)
+        assert dock.form.value() == ReadingOptions()
+        qtbot.waitUntil(lambda: dock.map.value() is not None, timeout=60_000)
+        assert dock.map.note.text().startswith("PCA of plain expression"), dock.map.note.text()
+    assert not dock.linked_row.isHidden()
+    names = dock.controller.opened.samples
+    dock.controller._take(opened)  # other samples while the map of these is shown
+    assert dock.controller.sample == "A" and dock.map.value() is None and names != opened.samples
+
+
 @pytest.mark.parametrize("content", [b"", b"gene,A\nTP53,x\n", b"\x80\x04not a table", b"a,b,c\n1,2\n"])
 def test_a_bad_file_is_said_and_what_was_open_stays(dock, qtbot, opened, tmp_path, content):
     dock.controller._take(opened)
@@ -250,6 +279,17 @@ def say(analysis, code):
     n = len(analysis.cells)
     said = Predictions(CODES, p, np.zeros((n, 4), np.float32), np.full(n, np.nan, np.float32), "hand")
     return replace(analysis, predictions=said, heatmaps=None)
+
+
+def test_the_window_keeps_its_height(viewer, review, make_dock, qtbot):
+    window = viewer.window._qt_window
+    window.resize(1366, 700)  # a laptop's
+    QTest.qWait(200)
+    before = window.height()
+    dock = make_dock()
+    qtbot.waitUntil(dock.tabs.isVisible, timeout=5_000)
+    QTest.qWait(200)
+    assert window.height() == before
 
 
 def test_pictures_and_expression_are_compared(dock, review, qtbot, opened, analysis):

@@ -72,6 +72,7 @@ class ExpressionController(QObject):
         self._image_key: object = None
         self.comparison: Concordance | None = None
         self.evidence: GeneEvidence | None = None
+        self._map_kind = ("pca", "network")
         self.link_states: dict[str, LinkState] = {}
         self._explain = Latest(self.explainFailed.emit, self)
         self._map = Latest(self.mapFailed.emit, self)
@@ -123,6 +124,8 @@ class ExpressionController(QObject):
     def _take(self, opened: OpenedExpression, sample: str | None = None) -> None:
         if self.opened is None or opened.sha256 != self.opened.sha256:
             self._people = {k: v for k, v in self._people.items() if k == sample}
+        self._map.cancel()
+        self.mapped.emit(None)  # the map of other samples goes before these come
         self.opened, self.sample, self.evidence = opened, None, None
         self.openedChanged.emit()
         if sample is not None and sample not in opened.samples:
@@ -169,11 +172,12 @@ class ExpressionController(QObject):
         self.evidence = found
         self.explained.emit(found)
 
-    def map(self, method: str = "pca", space: str = "network") -> None:
-        """Compute the sample map."""
+    def map(self, method: str | None = None, space: str | None = None) -> None:
+        """Compute the sample map, by default of the kind asked for last."""
         from napari_aml.review.expression_evidence import places_steps
 
-        opened = self.opened
+        opened, kept = self.opened, self._map_kind
+        method, space = self._map_kind = (method or kept[0], space or kept[1])
         self.mapped.emit(None)
         if opened is not None and opened.samples:
             self._map.run(lambda: places_steps(opened, method, space), self._take_places)

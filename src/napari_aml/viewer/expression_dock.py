@@ -16,7 +16,7 @@ from napari_aml.review.links import LinkState
 from napari_aml.ui import expression_words as words
 from napari_aml.ui.concordance_card import ConcordanceCard
 from napari_aml.ui.expression_call import CallPanel, WhyPanel, wrapped
-from napari_aml.ui.expression_file import FileForm
+from napari_aml.ui.expression_file import FileForm, ReadingOptions
 from napari_aml.ui.expression_links import SlideLinks, SlideRow
 from napari_aml.ui.expression_map import SampleMap
 from napari_aml.ui.expression_samples import SampleChooser
@@ -67,6 +67,8 @@ class ExpressionWidget(QWidget):
         self._mapped: Any = None
         self._hidden: frozenset[str] = frozenset()
         self._placed = False
+        # Until it is at its place beside the review it must not make the window taller.
+        self.tabs.setVisible(find_review(napari_viewer) is None)
         register_expression(napari_viewer, self)
         # A dock that napari closes is destroyed without a close event: it must stop listening all the same.
         self.destroyed.connect(partial(_let_go, napari_viewer, self.slides))
@@ -80,7 +82,11 @@ class ExpressionWidget(QWidget):
         review = None if self._placed else find_review(self.viewer)
         self._placed = True
         if review is not None:
-            QTimer.singleShot(0, lambda: stack_dock(self, review))
+            QTimer.singleShot(0, lambda: self._place(review))
+
+    def _place(self, review: QWidget) -> None:
+        stack_dock(self, review)
+        self.tabs.show()
 
     def _build(self) -> None:
         self.status, self.linked = wrapped(), wrapped()
@@ -137,7 +143,7 @@ class ExpressionWidget(QWidget):
     def _connect(self) -> None:
         control, form = self.controller, self.form
         form.openRequested.connect(lambda path: self._try(control.open, path))
-        form.exampleRequested.connect(lambda: self._try(control.open_example))
+        form.exampleRequested.connect(self._on_example)
         form.optionsChanged.connect(self._on_options)
         form.modelChosen.connect(self._on_model)
         form.modelFolderChosen.connect(lambda folder: self._try(self._open_model, folder))
@@ -209,6 +215,10 @@ class ExpressionWidget(QWidget):
         self.controller.options = self.form.value()
         self._try(self.controller.reopen)
 
+    def _on_example(self) -> None:
+        self.form.setValue(ReadingOptions())  # the example is read as it is
+        self._try(self.controller.open_example)
+
     # ---- following the controller --------------------------------------------------------------------------
 
     def _on_opened(self) -> None:
@@ -241,6 +251,7 @@ class ExpressionWidget(QWidget):
             self.map.setValue(words.map_view(opened, self._mapped, withheld))
         if control.evidence is None:
             self._on_explained(None)
+        self._offer_linked({r.slide_id: r for r in self.links.value()})
 
     def _withheld_samples(self) -> frozenset[str]:
         sample = self.controller.sample
