@@ -139,7 +139,7 @@ def test_another_class_can_be_explained(dock, qtbot):
 
 
 def test_another_file_takes_the_place_of_map_banner_and_units(viewer, make_dock, qtbot, opened, tmp_path):
-    """A second file: the first one's map goes, the kind of map stays, the slide's link is told, the example is itself."""
+    """The map of other samples goes, the kind of map stays, the link is told, the example is read as it is."""
     viewer.add_image(picture(), rgb=True, name="smear")
     dock = make_dock()
     wait_for_slides(qtbot, dock, 1)
