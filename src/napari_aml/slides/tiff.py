@@ -20,8 +20,10 @@ from napari_aml.slides.tiff_metadata import tiff_pixel_size
 # tifffile logs each oddity of a damaged file; a program that wants to see that sets up logging, others get our errors.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-# A level of at most this many pixels is decoded once; of a larger one, tiles are read when asked for.
+# A picture of at most this many pixels is decoded once; of a larger one, tiles are read when asked for.
 IN_MEMORY_PIXELS = 1 << 25
+# So is a coarse level of a tiled pyramid: what a person does not look at need not be decoded for a slide to open.
+_COARSE_PIXELS = 1 << 22
 # A picture that is stored in one piece must be decoded whole; beyond this many pixels it is refused.
 MAX_PIECE_PIXELS = 1 << 28
 # Strips are read in bands of at least this many rows, the last of which are kept: tiles go along the rows.
@@ -49,7 +51,8 @@ def open_tiff(path: Path) -> ArraySlide:
         series = _specimen(tif, path)
         page = _first_page(series)
         colour = colour_of(series, page, path)
-        arrays = [_level(level, colour, path) for level in _pyramid(tif, series)]
+        levels = _pyramid(tif, series)
+        arrays = [_level(level, colour, path, among=len(levels)) for level in levels]
         pixel_size = tiff_pixel_size(tif, series, page)
         slide = ArraySlide(arrays, path.stem, path, pixel_size, colour.notes, keep=tif)
     except BaseException:
@@ -101,11 +104,12 @@ def _height_width(series: Any) -> tuple[int, int]:
     return sizes.get("Y", 0), sizes.get("X", 0)
 
 
-def _level(series: Any, colour: Colour, path: Path) -> Any:
-    """Return one level as an array (h, w, c): decoded where it is small, else lazy."""
+def _level(series: Any, colour: Colour, path: Path, among: int) -> Any:
+    """Return one level of so many as an array (h, w, c): decoded where it is small, else lazy."""
     height, width = _height_width(series)
     page = _first_page(series)
-    if height * width <= IN_MEMORY_PIXELS:
+    at_once = min(_COARSE_PIXELS, IN_MEMORY_PIXELS) if among > 1 and page.is_tiled else IN_MEMORY_PIXELS
+    if height * width <= at_once:
         return colour(_plane(series.asarray(maxworkers=2), series.axes))
     if series.dataoffset is not None and page.is_memmappable:
         stored = page.parent.filehandle.memmap_array(series.dtype, series.shape, offset=series.dataoffset)
