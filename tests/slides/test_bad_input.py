@@ -324,7 +324,10 @@ def test_tiny_pictures_are_pictures(tmp_path, size):
     assert np.array_equal(open_slide(tmp_path / "tiny.png").region(0, 0, 0, *size), picture)
 
 
-def test_pyramid_whose_coarse_level_is_spoilt_still_gives_the_fine_one(tmp_path, field, lazy):
+@pytest.mark.parametrize("limit", ["IN_MEMORY_PIXELS", "_COARSE_PIXELS"])
+def test_pyramid_whose_coarse_level_is_spoilt_still_gives_the_fine_one(tmp_path, field, monkeypatch, limit):
+    """Of a pyramid nothing is decoded before it is looked at, but for what is small."""
+    monkeypatch.setattr(f"napari_aml.slides.tiff.{limit}", 0)
     path = write_ome_pyramid(tmp_path / "p.ome.tif", field, compression="zlib")
     with tifffile.TiffFile(path) as tif:
         page = tif.series[0].levels[1].pages[0]

@@ -15,6 +15,7 @@ from viewer_parts import analysis_at
 
 from napari_aml.review.project import Project
 from napari_aml.ui.gallery_cells import GalleryCells
+from napari_aml.ui.patient_timer import SHOWING
 from napari_aml.viewer import project_opening, project_showing
 from napari_aml.viewer.gallery_dock import GalleryDock
 from napari_aml.viewer.in_turns import InTurns
@@ -65,7 +66,7 @@ def test_each_piece_is_a_turn_of_its_own_and_words_stand_in_for_what_is_not_ther
         dock.project.showing._turns._one()
         seen.append(len(steps) - before)
         if dock.project.showing.busy:
-            assert dock.state.waiting == "Showing the cells …" == dock.status.text()
+            assert dock.state.waiting == SHOWING == dock.status.text()
     assert steps == ["0", "1", "heatmap", "classes", "cells", "names"] and max(seen) == 1, (
         "one layer a turn, none twice"
     )

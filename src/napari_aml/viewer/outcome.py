@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from napari_aml.errors import AmlError, InputError
@@ -16,6 +16,7 @@ from napari_aml.progress import Progress
 from napari_aml.review.advice import advice
 from napari_aml.ui.export_dialog import ExportChoice, ExportDialog
 from napari_aml.ui.latest import Latest
+from napari_aml.ui.patient_timer import PatientTimer
 from napari_aml.viewer import words
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ class LiveCount(QObject):
     def __init__(self, state: ReviewState, view: DifferentialView) -> None:
         super().__init__(view)
         self.state, self.view = state, view
-        self._idle = QTimer(self, singleShot=True, interval=_IDLE_MS)
-        self._idle.timeout.connect(self.count_in_full)
+        self._idle = PatientTimer(state, _IDLE_MS, self.count_in_full, self)
         self._latest = Latest(lambda error: view.setDetails(None), self)
         view.settingsChanged.connect(self.count)
 

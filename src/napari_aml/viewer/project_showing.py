@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_aml.ui.patient_timer import SHOWING
 from napari_aml.viewer.coming_pictures import ComingPictures
 from napari_aml.viewer.in_turns import InTurns
 from napari_aml.viewer.names import MOST_NAMES
@@ -106,7 +107,7 @@ class ProjectShowing(QObject):
 
     def _all(self, opened: Opened) -> Generator[None, None, None]:
         session, viewer = self._session, self._session.dock.viewer
-        self.say("Showing the cells …")
+        self.say(SHOWING)
         there = {slide_id_of(unwrap(layer)) for layer in viewer.layers}
         wanted = opened.session.get("shown")
         slides = opened.slides
@@ -140,7 +141,7 @@ class ProjectShowing(QObject):
         session.saving.start_views()
 
     def _one(self, slide: OpenedSlide) -> Generator[None, None, None]:
-        self.say("Showing the cells …")
+        self.say(SHOWING)
         layer = self._picture(slide, choose=True)
         yield
         if slide.analysis is not None:

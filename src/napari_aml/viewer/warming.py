@@ -27,22 +27,38 @@ def warm_up(*, idle: bool = False) -> None:
                     piece()
             _done.set()
     if idle:
-        with contextlib.suppress(Exception):
-            _files()
+        for piece in (_project, _files):
+            with contextlib.suppress(Exception):
+                piece()
+
+
+def _project() -> None:
+    """What a project's record, cells and results need."""
+    import pyarrow.pandas_compat
+    import pyarrow.parquet  # noqa: F401
+
+    import napari_aml.analysis
+    import napari_aml.explain.explaining
+    import napari_aml.review.embedding
+    import napari_aml.review.project.project
+    import napari_aml.review.project.runs
+    import napari_aml.viewer.heat  # noqa: F401
 
 
 def _files() -> None:
-    """What reads Parquet files, pyramids and compressed pictures."""
+    """What reads pyramids and compressed pictures, and what napari draws them with."""
     import cv2  # noqa: F401
     import imagecodecs
-    import pyarrow.parquet  # noqa: F401
+    import skimage.color
+    import tifffile.zarr  # noqa: F401
     import zarr  # noqa: F401
 
     import napari_aml.cells.cropping
     import napari_aml.slides.raster
     import napari_aml.slides.tiff  # noqa: F401
 
-    _ = imagecodecs.spng_decode, imagecodecs.jpeg_decode  # each is loaded when it is named first
+    # Each is loaded when it is named first.
+    _ = imagecodecs.spng_decode, imagecodecs.jpeg_decode, imagecodecs.jpeg8_decode, skimage.color.lab2rgb
 
 
 def _libraries() -> None:
