@@ -11,10 +11,16 @@ from hypothesis import strategies as st
 
 from napari_aml.expression import digits
 from napari_aml.expression.digits import read_lines, split_lines, whole_numbers
+from napari_aml.expression.ensembl import EnsemblIndex
 from napari_aml.expression.memory import zeros
 from napari_aml.expression.summary import Summary
 from napari_aml.expression.threads import in_threads
 
+IDS = ("ENSG00000000003", "ENSG00000141510", "ENSG00000000005", "ENSG00000291301")
+ODD_IDS = st.builds(
+    lambda known, cut, more: known[:cut] + more, st.sampled_from(IDS), st.sampled_from([15, 15, 15, 14, 8, 3, 0]),
+    st.sampled_from(["", ".1", ".12", ".1234", ".12345", ".", "1", "_1", "|TP53", "\n", "é", "TP53", "\0"]),
+)  # fmt: skip
 NAMES = st.text(st.sampled_from("ABGEN01.|-"), min_size=1, max_size=20)
 CELLS = st.one_of(st.integers(0, 120), st.integers(0, 999_999_999))
 
@@ -69,6 +75,16 @@ def test_lines_of_any_length_come_once_and_are_summed_as_they_stand(at_once, wid
     assert (read == values).all()
     assert (summary.total == values.sum(0)).all() and (summary.most == values.max(0)).all()
     assert (np.unpackbits(on, axis=1, count=width) == (values > 0)).all() and summary.lines == 40
+
+
+@given(st.lists(ODD_IDS), st.permutations(IDS))
+def test_known_ids_are_found_with_and_without_a_version(names, known):
+    def place(name):
+        bare = len(name) == 15 or (name[15:16] == "." and len(name) < 20)
+        return known.index(name[:15]) if bare and name[:15] in known else -1
+
+    assert EnsemblIndex(known).places(names).tolist() == list(map(place, names))
+    assert (EnsemblIndex([]).places(names) == -1).all()
 
 
 def test_sums_of_small_numbers_do_not_run_over():

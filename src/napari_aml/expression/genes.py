@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +11,9 @@ from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
+import numpy as np
+
+from napari_aml.expression.ensembl import EnsemblIndex
 from napari_aml.expression.errors import ExpressionError, GeneIdError
 from napari_aml.expression.mangled import gene_of_date, repair
 from napari_aml.expression.matrix import Detected
@@ -42,6 +46,8 @@ class GeneBook:
         Name that no gene bears now → current symbol, empty where it has stood for several genes.
     length
         Ensembl id → bases that are in any exon (GENCODE v38).
+    bases
+        The same in the order of `ensembl`: float64, NaN where unknown.
     """
 
     ensembl: dict[str, str]
@@ -49,6 +55,7 @@ class GeneBook:
     symbols: dict[str, tuple[str, ...]]
     former: dict[str, str]
     length: dict[str, int]
+    bases: np.ndarray
 
     def symbol(self, name: str) -> str:
         """Return the current symbol of a gene by any of its names, or an empty text."""
@@ -92,7 +99,43 @@ def gene_book() -> GeneBook:
         symbols={symbol: tuple(ids) for symbol, ids in symbols.items()},
         former=dict(zip(former["name"], former["symbol"], strict=True)),
         length={e: n for e, n in zip(table["ensembl"], table["length"], strict=True) if n},
+        bases=np.array([n or math.nan for n in table["length"]]),
     )
+
+
+@dataclass(frozen=True)
+class EnsemblGenes:
+    """The genes of `GeneBook.ensembl` by place, for tables of many ids.
+
+    Attributes
+    ----------
+    index
+        Id → place.
+    genes
+        What stands at each place: a current symbol, or the id; and an empty text at the end, for the place -1.
+    shared
+        Whether other ids have the same symbol, bool (places + 1,).
+    """
+
+    index: EnsemblIndex
+    genes: list[str]
+    shared: np.ndarray
+
+
+@cache
+def ensembl_genes() -> EnsemblGenes:
+    """Return the known Ensembl ids by place."""
+    book = gene_book()
+    index, genes = EnsemblIndex(list(book.ensembl)), [*book.ensembl.values(), ""]
+    shared = np.zeros(len(genes), bool)
+    shared[index.places([one for ids in book.symbols.values() if len(ids) > 1 for one in ids])] = True
+    shared[-1] = False
+    return EnsemblGenes(index, genes, shared)
+
+
+def ids_of(gene: str) -> tuple[str, ...]:
+    """Return the Ensembl ids of a current symbol, or the gene itself where it is none."""
+    return gene_book().symbols.get(gene, (gene,))
 
 
 def current_names(names: Sequence[str]) -> list[str]:
@@ -102,10 +145,12 @@ def current_names(names: Sequence[str]) -> list[str]:
     were two genes to whoever made the list.
     """
     book = gene_book()
-    own = {name for name in names if name in book.symbols}
+    own = set(filter(book.symbols.__contains__, names))
+    if own.issuperset(names):  # the common case, at once
+        return list(names)
     made = []
     for name in names:
-        if name in own:  # the common case, at once
+        if name in own:
             made.append(name)
             continue
         symbol = _known(book, name)
@@ -128,19 +173,24 @@ class ResolvedGenes:
         How many ids are known genes.
     warnings
         What was repaired, left out or not understood.
+    places
+        Where each id that was taken for a known Ensembl id stands in `ensembl_genes`, -1 for others.
     """
 
     genes: list[str]
     kind: Detected
     known: int
     warnings: list[str]
+    places: np.ndarray
 
 
 def known_share(names: Sequence[str], most: int = 2000) -> float:
     """Share of some names that are human genes, of `most` of them spread over the list."""
     book = gene_book()
     looked_at = names[:: max(1, len(names) // most)]
-    return sum(bool(_known(book, name)) for name in looked_at) / max(1, len(looked_at))
+    others = np.flatnonzero(ensembl_genes().index.places(looked_at) < 0).tolist()
+    known = len(looked_at) - sum(not _known(book, looked_at[place]) for place in others)
+    return known / max(1, len(looked_at))
 
 
 def _known(book: GeneBook, name: str) -> str:
@@ -184,8 +234,10 @@ def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> Re
     if kind is not None and kind not in KINDS:
         raise ExpressionError(f"'{kind}' is no kind of gene id.", f"Known: {', '.join(KINDS)}.")
     book = gene_book()
-    genes = _plain_ensembl(book, ids) if kind is None else [""] * len(ids)
-    others = [place for place, gene in enumerate(genes) if not gene]
+    by_id = ensembl_genes()
+    places = by_id.index.places(ids) if kind is None else np.full(len(ids), -1)
+    genes = list(map(by_id.genes.__getitem__, places.tolist()))
+    others = np.flatnonzero(places < 0).tolist()
     found, unclear = repair([ids[place] for place in others])
     dates = {others[i]: gene for i, gene in found.items()}
     own = {ids[place] for place in others if ids[place] in book.symbols}
@@ -203,15 +255,7 @@ def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> Re
     if known < _LEAST_KNOWN * max(1, counted):
         raise _not_human(path, ids, known, kind)
     warnings = _warnings(ids, dates, unclear, tally)
-    return ResolvedGenes(genes, _kind(tally, counted, former, kind), known, warnings)
-
-
-def _plain_ensembl(book: GeneBook, ids: Sequence[str]) -> list[str]:
-    """The common case at once: the genes of known Ensembl ids with or without a version, an empty text for others."""
-    known = book.ensembl
-    return [
-        known.get(name[:15], "") if len(name) == 15 or (name[15:16] == "." and len(name) < 20) else "" for name in ids
-    ]
+    return ResolvedGenes(genes, _kind(tally, counted, former, kind), known, warnings, places)
 
 
 def _resolve_one(book: GeneBook, name: str, kind: str | None) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_aml.expression.errors import ExpressionReadError, LengthsNeededError
-from napari_aml.expression.genes import gene_book
+from napari_aml.expression.genes import ensembl_genes, gene_book
 from napari_aml.expression.layout import split
 from napari_aml.expression.matrix import ExpressionMatrix
 
@@ -57,11 +57,11 @@ def _bare(name: str) -> str:
 
 def _bundled(genes: Sequence[str], ids: Sequence[str]) -> np.ndarray:
     """What `bundled_lengths` says of some genes, without making the whole table."""
-    book = gene_book()
-    return np.array([
-        book.length.get(name[:15]) or book.length.get(_bare(name)) or book.length_of(gene)
-        for gene, name in zip(genes, ids, strict=True)
-    ], np.float64)  # fmt: skip
+    book, places = gene_book(), ensembl_genes().index.places(ids)
+    made = np.where(places < 0, math.nan, book.bases[places])
+    for place in np.flatnonzero(np.isnan(made)).tolist():
+        made[place] = book.length.get(_bare(ids[place])) or book.length_of(genes[place])
+    return made
 
 
 def bundled_lengths() -> GeneLengths:

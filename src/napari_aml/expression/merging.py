@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_aml.expression.errors import WholeTableNeeded
+from napari_aml.expression.genes import ResolvedGenes, ensembl_genes, ids_of
 from napari_aml.expression.matrix import Part
 from napari_aml.expression.units import Units
 
@@ -76,8 +77,8 @@ def merge(
 
 
 def merge_part(
-    part: Part, values: np.ndarray, ids: Sequence[str], genes: Sequence[str], lengths: np.ndarray | None, scale: Units,
-    samples: np.ndarray,
+    part: Part, values: np.ndarray, ids: Sequence[str], resolved: ResolvedGenes, lengths: np.ndarray | None,
+    scale: Units, samples: np.ndarray,
 ) -> Merged:
     """Do the same where values are of some lines only, and names, genes and lengths of all.
 
@@ -87,8 +88,10 @@ def merge_part(
         Which lines.
     values
         float32 (samples, lines kept); changed.
-    ids, genes, lengths, scale
+    ids, lengths, scale
         As in `merge`.
+    resolved
+        The genes that the lines stand for.
     samples
         Which samples of the file these are.
 
@@ -97,7 +100,8 @@ def merge_part(
     WholeTableNeeded
         Where a line of a wanted gene was not kept.
     """
-    lines = part.wanted.lines(ids, genes)
+    genes, places = resolved.genes, resolved.places
+    lines = part.wanted.lines(ids, genes, places)
     if not np.isin(lines, part.lines, assume_unique=True).all():
         raise WholeTableNeeded
     if len(lines) != len(part.lines):
@@ -107,11 +111,20 @@ def merge_part(
     here = lines.tolist()
     made = merge(values, [ids[i] for i in here], [genes[i] for i in here],
                  None if lengths is None else lengths[lines], scale)  # fmt: skip
-    first, extra = _lines_of(genes)
-    nobody = [i for i, gene in enumerate(genes) if not gene] if "" in genes else []
-    made.summed, made.genes_in_file = sum(map(len, extra.values())), len(first)
-    made.example = ids[next(iter(extra))][:40] if extra else ""
-    made.detected = part.summary.genes_on(nobody, ([place, *others] for place, others in extra.items()))[samples]
+    # Most lines are of known Ensembl ids that come once and share their gene with no other: these need no looking up.
+    book = ensembl_genes()
+    by_id = places >= 0
+    asked = book.shared | (np.bincount(places[by_id], minlength=len(book.genes)) > 1)
+    if by_id.any():  # other lines may name the same genes
+        asked[book.index.places([one for i in np.flatnonzero(~by_id).tolist() for one in ids_of(genes[i])])] = True
+    looked_at = np.flatnonzero(~by_id | asked[places]).tolist()
+    some = [genes[i] for i in looked_at]
+    first, extra = _lines_of(some)
+    together = [[looked_at[place], *(looked_at[other] for other in others)] for place, others in extra.items()]
+    nobody = [i for i, gene in zip(looked_at, some, strict=True) if not gene]
+    made.summed, made.genes_in_file = sum(map(len, extra.values())), len(genes) - len(some) + len(first)
+    made.example = ids[together[0][0]][:40] if together else ""
+    made.detected = part.summary.genes_on(nobody, together)[samples]
     return made
 
 

@@ -12,11 +12,12 @@ from functools import cache
 
 import numpy as np
 
-from napari_aml.expression.genes import current_names, gene_book, may_be
+from napari_aml.expression.genes import current_names, ensembl_genes, gene_book, may_be
 from napari_aml.expression.quality_genes import QUALITY_NAMES, is_quality_gene
 
 #: What becomes of a line: it counts no gene and is left out; it is summed; it is kept, too.
 LEFT_OUT, SUMMED, KEPT = 0, 1, 2
+_UNKNOWN = 3
 _ENSEMBL = 15  # characters of an Ensembl id without its version
 
 
@@ -36,22 +37,22 @@ class Wanted:
         self._drop, self._heads = drop, {beginning[:2] for beginning in drop}
         self._stated = frozenset(genes)
         self._genes = self._stated | frozenset(current_names(genes)) | _quality_genes()
-        book = gene_book()
-        self._ensembl = {
-            ensembl for gene in self._genes for ensembl in book.symbols.get(gene, (gene,))
-            if not ensembl.startswith(drop)
-        }  # fmt: skip
+        self._genes -= {""}
+        # What becomes of the lines of each known Ensembl id; the last is for names that are none.
+        book = ensembl_genes()
+        self._index = book.index
+        self._fates = np.full(len(book.genes), SUMMED, np.uint8)
+        self._fates[np.fromiter(map(self._genes.__contains__, book.genes), bool, len(book.genes))] = KEPT
+        self._fates[-1] = _UNKNOWN
 
     def fates(self, names: Sequence[str]) -> np.ndarray:
         """Say what becomes of lines by their names: uint8 (lines,) of `LEFT_OUT`, `SUMMED`, `KEPT`."""
-        ensembl, fate = self._ensembl, self._fate
-        return np.frombuffer(bytes([
-            KEPT if name[:_ENSEMBL] in ensembl
-            else SUMMED if name[:4] == "ENSG" and len(name) < _ENSEMBL + 5  # the common case, at once
-            else fate(name) for name in names
-        ]), np.uint8)  # fmt: skip
+        made = self._fates[self._index.places(names)]
+        for line in np.flatnonzero(made == _UNKNOWN).tolist():
+            made[line] = self._fate(names[line])
+        return made
 
-    def lines(self, names: Sequence[str], genes: Sequence[str]) -> np.ndarray:
+    def lines(self, names: Sequence[str], genes: Sequence[str], places: np.ndarray) -> np.ndarray:
         """Return the lines of wanted genes.
 
         Parameters
@@ -60,18 +61,28 @@ class Wanted:
             As in the file.
         genes
             What they stand for, empty for nothing.
+        places
+            Of those that stand for the gene of a known Ensembl id, its place in `ensembl_genes`; -1 for others.
         """
+        made = self._fates[places] == KEPT
+        others = np.flatnonzero(places < 0).tolist()
         # A model's gene may be found by the name that stands in the file: then all lines of that gene are wanted.
-        by_name = set()
-        if not self._stated.isdisjoint(names):
-            by_name = {gene for name, gene in zip(names, genes, strict=True) if name in self._stated}
-        strange = set(genes).difference(gene_book().symbols)
-        wanted = (self._genes | by_name | set(filter(is_quality_gene, strange))) - {""}
-        return np.array([i for i, gene in enumerate(genes) if gene in wanted], int)
+        by_name = {genes[line] for line in others if names[line] in self._stated}
+        strange = {genes[line] for line in others}.difference(gene_book().symbols)
+        more = by_name.union(filter(is_quality_gene, strange)) - {""} - self._genes
+        for line in range(len(genes)) if more else others:
+            made[line] = genes[line] in self._genes or genes[line] in more
+        return np.flatnonzero(made)
 
     def _fate(self, name: str) -> int:
         if name[:2] in self._heads and name.startswith(self._drop):
             return LEFT_OUT
+        if name[:4] == "ENSG":
+            ensembl = name[:_ENSEMBL]
+            if gene_book().ensembl.get(ensembl, ensembl) in self._genes:
+                return KEPT
+            if len(name) < _ENSEMBL + 5:
+                return SUMMED
         return KEPT if any(map(self._is_wanted, may_be(name))) else SUMMED
 
     def _is_wanted(self, gene: str) -> bool:
