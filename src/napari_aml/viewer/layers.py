@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_aml.taxonomy import CLASSES, cell_class
-from napari_aml.viewer.private import without_tools
+from napari_aml.viewer.private import quick_contours, without_tools
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer, Points
@@ -86,6 +86,7 @@ def make_cells(data: Any, image: Layer) -> Labels:
         data, name=CELLS, opacity=0.9, colormap=outline_colormap(), multiscale=multiscale, visible=False,
         **placement(image),
     )  # fmt: skip
+    quick_contours(layer)
     layer.contour = 1
     if multiscale:
         without_tools(layer)
@@ -105,6 +106,7 @@ def make_classes(data: Any, image: Layer, pixel_size_um: float) -> Labels:
         data, name=CLASS_LAYER, opacity=1.0, colormap=class_colormap(), multiscale=multiscale, visible=False,
         **placement(image),
     )  # fmt: skip
+    quick_contours(layer)
     layer.contour = int(np.clip(round(BAND_UM / pixel_size_um), 2, 8))
     layer.editable = False
     without_tools(layer)
