@@ -195,3 +195,21 @@ def test_a_recoloured_picture_is_that_drawn_anew(analysis, step):
     np.testing.assert_array_equal(after, fresh.draw(whole, step))
     assert (after != before).any() and {class_value("PLC"), class_value("HAC")} <= set(np.unique(after))
     np.testing.assert_array_equal(picture.draw((5, 7, h - 3, w - 2), step), after[5 : h - 3, 7 : w - 2])
+
+
+def test_a_mask_beyond_the_picture_is_painted_as_far_as_the_picture_goes(analysis):
+    from napari.layers import Image
+
+    from napari_aml.viewer.class_picture import ClassPicture
+    from napari_aml.viewer.layers import class_value, make_classes
+
+    h, w = analysis.slide.shape
+    analysis.cells.masks.put(1, h - 3, w - 4, np.ones((9, 9), np.uint8))
+    state = ReviewState(analysis=analysis)
+    picture = ClassPicture(state)
+    picture.refresh()
+    layer = make_classes(np.zeros((h, w), np.uint8), Image(np.zeros((h, w, 3), np.uint8), rgb=True), 0.1)
+    state.view.decided[analysis.cells.table["uid"].iloc[0]] = "PLC"
+    picture.recolour([0])
+    assert not picture.paint(layer, None, [1])
+    assert (layer.data[h - 3 :, w - 4 :] == class_value("PLC")).all() and np.count_nonzero(layer.data) == 12

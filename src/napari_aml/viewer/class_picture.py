@@ -83,7 +83,10 @@ class ClassPicture:
         for label in labels:
             y0, x0, _, _ = masks.boxes[label]
             inside = np.nonzero(masks.patches[label])
-            where, value = (inside[0] + y0, inside[1] + x0), self.value(label)
+            y, x = inside[0] + y0, inside[1] + x0
+            # An imported mask may reach beyond the picture.
+            there = (y >= 0) & (x >= 0) & (y < masks.shape[0]) & (x < masks.shape[1])
+            where, value = (y[there], x[there]), self.value(label)
             if len(labels) <= FEW:
                 layer.data_setitem(where, value)
             else:
