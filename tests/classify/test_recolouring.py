@@ -12,7 +12,8 @@ from imageio.v3 import imwrite
 
 import napari_aml as aml
 from napari_aml.cells.stain import Recolouring, Stain
-from napari_aml.classify.recolouring import ALIKE, choose_stain
+from napari_aml.classify.recolouring import ALIKE, choose_stain, crops_stain_steps
+from napari_aml.classify.sources import ArrayCrops
 from napari_aml.errors import BundleError
 from napari_aml.pipeline import classify_cells_steps, segment_slide_steps
 from napari_aml.progress import run
@@ -60,6 +61,26 @@ def test_a_damaged_card_is_named_and_the_shipped_one_knows_its_stains():
     damaged = replace(bundle, card={**bundle.card, "stains": [{"source": "x", "ground": [1, 2, 3], "nucleus": "dark"}]})
     with pytest.raises(BundleError, match="stains"):
         _ = damaged.stains
+
+
+@pytest.mark.parametrize(
+    ("step", "asked", "done"), [(2, [8], False), (9, [8, 32], False), (40, [8, 32], True)]
+)
+def test_of_a_clearly_known_stain_few_pictures_are_looked_at(monkeypatch, step, asked, done):
+    """What is nearly strange, and strange, is measured on more before anything is done about it."""
+    stain, seen = near(FIRST, step), []
+
+    def measured(pictures, um, known):
+        seen.append(len(pictures))
+        return stain, [stain.distance(FIRST)] * len(pictures)
+
+    monkeypatch.setattr("napari_aml.classify.recolouring._stain_of", measured)
+    crops = ArrayCrops(np.zeros((50, 8, 8, 3), np.uint8), 8)
+    found, choice = run(crops_stain_steps(crops, 0.3, KNOWN))
+    assert found == stain and seen == asked and (choice.recolouring is not None) == done
+    seen.clear()
+    run(crops_stain_steps(ArrayCrops(np.zeros((5, 8, 8, 3), np.uint8), 8), 0.3, KNOWN))
+    assert seen == [5], "there are no more"
 
 
 def test_bccd_is_recoloured_and_named_better(shared_data):

@@ -26,8 +26,9 @@ ALIKE, ALIKE_OF_ONE = 12.0, 27.0
 # Another known stain than the first is the target where it is this much nearer: what is as far from all of them goes
 # to the one that most pictures of the training had.
 _NEARER = 0.7
-# Single-cell pictures: so many are looked at; of these so large a share must each be strange on its own.
-_PICTURES, _STRANGE = 32, 0.8
+# Single-cell pictures: so many are looked at, and where the first of them are not clearly of a known stain, so many
+# more; of these so large a share must each be strange on its own.
+_FIRST, _CLEARLY, _PICTURES, _STRANGE = 8, ALIKE / 2, 32, 0.8
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,26 @@ def crops_stain_steps(
     tuple
         The stain, or None where it could not be measured; the choice, or None.
     """
+    order = np.random.default_rng(0).permutation(len(crops))
+    for n in (_FIRST, _PICTURES):
+        yield Progress(0, 0, "Measuring the stain")
+        stain, single = _stain_of(crops.read(np.sort(order[:n])), um, known)
+        choice = choose_stain(stain, known)
+        if n >= len(order) or (choice is not None and choice.distance < _CLEARLY):
+            break
+    if choice is None or choice.recolouring is None or np.mean(np.array(single or [0.0]) > ALIKE_OF_ONE) >= _STRANGE:
+        return stain, choice
+    return stain, StainChoice(None, choice.source, choice.distance)
+
+
+def _stain_of(
+    pictures: np.ndarray, um: float, known: Sequence[tuple[str, Stain]]
+) -> tuple[Stain | None, list[float]]:
+    """Return the stain of pictures of single cells, and how far each that tells one lies from the nearest known."""
     from napari_aml.cells.segment import segment
     from napari_aml.cells.stain import StainSample
     from napari_aml.slides import open_slide
 
-    chosen = np.sort(np.random.default_rng(0).permutation(len(crops))[:_PICTURES])
-    yield Progress(0, 0, "Measuring the stain")
-    pictures = crops.read(chosen)
     # Side by side in one picture: segmented at once instead of one by one, which takes ten times as long.
     across, side = int(np.ceil(np.sqrt(len(pictures)))), pictures.shape[1]
     mosaic = np.full((across * side, across * side, 3), 255, np.uint8)
@@ -131,18 +145,14 @@ def crops_stain_steps(
         mosaic[where] = rgb
     masks = segment(open_slide(mosaic, um)).masks
     cells, nuclei = masks.to_array("cell"), masks.to_array("nucleus")
-    whole, single = StainSample(len(chosen)), []
+    whole, single = StainSample(len(pictures)), []
     for where, rgb in zip(places, pictures, strict=True):
         whole.add(rgb, cells[where], nuclei[where])
         one = StainSample(1)
         one.add(rgb, cells[where], nuclei[where])
         if known and (found := one.stain()) is not None:
             single.append(min(found.distance(other) for _, other in known))
-    stain = whole.stain()
-    choice = choose_stain(stain, known)
-    if choice is None or choice.recolouring is None or np.mean(np.array(single or [0.0]) > ALIKE_OF_ONE) >= _STRANGE:
-        return stain, choice
-    return stain, StainChoice(None, choice.source, choice.distance)
+    return whole.stain(), single
 
 
 def recoloured_steps(crops: CropSource, bundle: ModelBundle) -> Steps[tuple[CropSource, StainChoice | None]]:
