@@ -85,6 +85,14 @@ class GalleryCells:
     def __len__(self) -> int:
         return len(self.uids)
 
+    def slide_titles(self) -> list[str]:
+        """Return what people call each slide here: its name, with its id where two have the same."""
+        names = [a.slide.name for a in self.analyses]
+        return [
+            name if names.count(name) == 1 else f"{name} ({a.cells.slide_id})"
+            for name, a in zip(names, self.analyses, strict=True)
+        ]
+
     def find(self, uid: str | None) -> int | None:
         """Return the index of a cell, None when it is not among these."""
         return self._index.get(uid) if uid is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -123,20 +123,23 @@ class FilterBar(QWidget):
         menu.addAction(action)
         return menu
 
-    def setChoices(self, tags: Sequence[str], slides: Sequence[str], readers: Sequence[str]) -> None:
-        """Set what can be chosen; what is chosen stays, where it still can be."""
+    def setChoices(self, tags: Sequence[str], slides: Mapping[str, str], readers: Sequence[str]) -> None:
+        """Set what can be chosen (slides by id: what they are called); what is chosen stays, where it still can be."""
         self._setting = True
-        for combo, names in ((self.tag, tags), (self.slide, slides), (self.reader, readers)):
-            chosen = combo.currentText()
+        named = {name: name for name in tags}, slides, {name: name for name in readers}
+        for combo, names in zip((self.tag, self.slide, self.reader), named, strict=True):
+            chosen = combo.currentData()
             combo.clear()
-            combo.addItems([_ANY, *names])
-            combo.setCurrentText(chosen)
+            combo.addItem(_ANY, None)
+            for value, title in names.items():
+                combo.addItem(title, value)
+            combo.setCurrentIndex(max(0, combo.findData(chosen)))
         self._setting = False
 
     def value(self) -> GalleryQuery:
         """Return the query."""
         def chosen(combo: QComboBox) -> str | None:
-            return None if combo.currentIndex() <= 0 else combo.currentText()
+            return None if combo.currentIndex() <= 0 else combo.currentData()
 
         return replace(
             self._query, text=self.search.text(), decided=self.decided.currentData(), sort=self.sort.currentData(),
@@ -156,7 +159,7 @@ class FilterBar(QWidget):
         self.descending.setChecked(query.descending)
         self.grouped.setChecked(query.grouped)
         for combo, name in ((self.tag, query.tag), (self.slide, query.slide), (self.reader, query.reader)):
-            combo.setCurrentText(name or _ANY)
+            combo.setCurrentIndex(max(0, combo.findData(name)) if name else 0)
         self.low.setValue(round(100 * query.least_confidence))
         self.high.setValue(round(100 * query.most_confidence))
         self.small.setValue(query.least_um2)

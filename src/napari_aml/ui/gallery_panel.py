@@ -238,7 +238,9 @@ class GalleryPanel(QWidget):
         state = self.state
         readers = [state.reader] if state.blinded else sorted(views(state.store.decisions(), CLASS))
         tags = sorted({*TAGS, *(name for names in state.tags.values() for name in names)})
-        self.filters.setChoices(tags, [a.cells.slide_id for a in self.model.cells.analyses], readers)
+        cells = self.model.cells
+        slides = dict(zip((a.cells.slide_id for a in cells.analyses), cells.slide_titles(), strict=True))
+        self.filters.setChoices(tags, slides, readers)
 
     def _say(self) -> None:
         n, shown, chosen = len(self.model.cells), len(self.model.order), len(self.state.selection)

@@ -32,8 +32,8 @@ def colour_groups(cells: GalleryCells, by: str) -> list[ColourGroup]:
         ]
     elif by == SLIDE:
         groups = [
-            (a.cells.slide_id, SLIDES[k % len(SLIDES)], np.flatnonzero(cells.slide == k))
-            for k, a in enumerate(cells.analyses)
+            (title, SLIDES[k % len(SLIDES)], np.flatnonzero(cells.slide == k))
+            for k, title in enumerate(cells.slide_titles())
         ]
     else:
         silent = ~cells.decided if by == DECISION else cells.rank < 0

@@ -143,6 +143,7 @@ def _set_gallery(panel: GalleryPanel, told: dict[str, Any]) -> None:
         panel.filters.side.setValue(side)
 
 
-def _choices(query: Any) -> tuple[list[str], list[str], list[str]]:
+def _choices(query: Any) -> tuple[list[str], dict[str, str], list[str]]:
     """Return choices that hold what is to be chosen; the real ones are listed when the menu is opened."""
-    return tuple([v] if v else [] for v in (query.tag, query.slide, query.reader))  # type: ignore[return-value]
+    tags, readers = ([v] if v else [] for v in (query.tag, query.reader))
+    return tags, {query.slide: query.slide} if query.slide else {}, readers
