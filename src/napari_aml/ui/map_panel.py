@@ -16,6 +16,7 @@ from napari_aml.ui.jobs import JobBar, in_words
 from napari_aml.ui.listening import Listening
 from napari_aml.ui.map_colours import COLOURINGS, colour_groups
 from napari_aml.ui.map_plot import MapPlot
+from napari_aml.ui.patient_timer import PatientTimer
 from napari_aml.ui.state import ReviewState, RowsChanged
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class MapPanel(QWidget):
         self.colour = QComboBox()
         self.colour.addItems(list(COLOURINGS))
         self.colour.setToolTip("What the colour of a point means")
+        self.whole = QPushButton("Whole map")
+        self.whole.setToolTip("Bring all cells into view again, after zooming or moving.")
         self.alike = QPushButton("Cells like this one")
         self.alike.setToolTip("Show in the gallery the cells whose embedding is most like the chosen one's (f).")
         self.others = QPushButton("… of another class")
@@ -74,8 +77,7 @@ class MapPanel(QWidget):
         self._again = False
         self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._soon.timeout.connect(self._recolour)
-        self._later = QTimer(self, singleShot=True, interval=_LATER_MS)
-        self._later.timeout.connect(self._read)
+        self._later = PatientTimer(state, _LATER_MS, self._read, self)
         self._build()
         self._connect()
         self._on_analysis()
@@ -85,6 +87,7 @@ class MapPanel(QWidget):
         for widget in (self.method, QLabel("colour:"), self.colour):
             top.addWidget(widget)
         top.addStretch(1)
+        top.addWidget(self.whole)
         below = QHBoxLayout()
         for widget in (self.alike, self.others):
             below.addWidget(widget)
@@ -104,6 +107,7 @@ class MapPanel(QWidget):
         self.plot.lassoed.connect(self._on_lasso)
         self.plot.clicked.connect(self._on_click)
         self.plot.opened.connect(self._on_open)
+        self.whole.clicked.connect(self.plot.fit)
         self.alike.clicked.connect(lambda: self.show_alike())
         self.others.clicked.connect(lambda: self.show_alike(other_class=True))
         self.jobs.failed.connect(self._on_failed)
@@ -112,8 +116,8 @@ class MapPanel(QWidget):
         self.listening.connect(state.events.others, self._on_analysis)
         self.listening.connect(state.rows_changed, self._on_rows)
         self.listening.connect(state.events.waiting, self._on_waiting)
-        self.listening.connect(state.events.selection, self._on_selection)
-        self.listening.connect(state.events.selected, lambda _: self._on_selection(state.selection))
+        self.listening.connect(state.events.selection, self._on_chosen)
+        self.listening.connect(state.events.selected, self._on_chosen)
 
     def close_panel(self) -> None:
         """Stop jobs and stop listening."""
@@ -215,7 +219,7 @@ class MapPanel(QWidget):
         if len(self.layout_of) != len(self.cells):
             return
         self.plot.setPoints(self.layout_of, colour_groups(self.cells, self.colour.currentText()), fit=fit)
-        self._on_selection(self.state.selection)
+        self._mark()
 
     def _on_failed(self, error: Exception) -> None:
         self._say(in_words(error))
@@ -240,10 +244,18 @@ class MapPanel(QWidget):
             self.cells.follow(what)
             self._soon.start()
 
-    def _on_selection(self, chosen: frozenset[str]) -> None:
+    def _on_chosen(self, _: object) -> None:
+        self._mark()
+        n = len(self.state.selection)
+        if n > 1:
+            self._say(f"{n} cells chosen: their keys and the gallery act on all of them.")
+        else:
+            self._on_waiting("")
+
+    def _mark(self) -> None:
         if len(self.layout_of) != len(self.cells):
             return
-        rows = self.cells.find_all(chosen)
+        rows = self.cells.find_all(self.state.selection)
         rows = rows[rows >= 0]
         current = self.cells.find(self.state.selected)
         self.plot.setChosen(rows, current)
@@ -258,7 +270,6 @@ class MapPanel(QWidget):
         rows = np.flatnonzero(inside(corners, self.layout_of[:, 1], self.layout_of[:, 0]))
         chosen = {self.cells.uids[i] for i in rows}
         self.state.select(chosen | self.state.selection if add else chosen)
-        self._say(f"{len(self.state.selection)} cells chosen: their keys and the gallery act on all of them.")
 
     def _nearest_to(self, point: QPointF, within: tuple[float, float]) -> int | None:
         if not len(self.layout_of):

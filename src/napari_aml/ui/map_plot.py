@@ -76,6 +76,7 @@ class MapPlot(QWidget):
         for axis in ("left", "bottom"):
             self.view.hideAxis(axis)
         self.view.setMinimumSize(200, 160)
+        self.view.hideButtons()  # pyqtgraph's own "A" does not know these points; `fit` does
         self._groups: dict[str, int] = {}
         self._points = np.zeros((0, 2), np.float32)
         self.dots = self._layer(Dots(), 0)
@@ -119,7 +120,12 @@ class MapPlot(QWidget):
         order = np.concatenate([np.zeros(0, int), *(rows for _, _, rows in groups)])
         inks = np.repeat(np.array([colour(ink) for _, ink, _ in groups], np.uint32), [len(r) for _, _, r in groups])
         self.dots.setPoints(self._points[order], inks, size)
-        if fit and len(points):
+        if fit:
+            self.fit()
+
+    def fit(self) -> None:
+        """Bring all points into view."""
+        if len(self._points):
             low, high = self._points.min(0).tolist(), self._points.max(0).tolist()
             self.box.setRange(xRange=(low[0], high[0]), yRange=(low[1], high[1]), padding=0.06)
 
