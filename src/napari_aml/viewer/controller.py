@@ -26,6 +26,7 @@ from napari_aml.viewer.follow_up import FollowUp, cam_target
 from napari_aml.viewer.found_anew import FoundAnew
 from napari_aml.viewer.names import MOST_NAMES
 from napari_aml.viewer.picture_layers import measuring_steps, slide_from_layer
+from napari_aml.viewer.picture_results import PictureResults
 from napari_aml.viewer.sessions import expression_part
 from napari_aml.viewer.words import found_cells
 
@@ -69,8 +70,9 @@ class ReviewController(QObject):
         self.editor = MaskEditor(self.state, self.bridge, lambda: self.busy, self)
         self.decider = Decider(self.state, self.editor.undo_stack, self)
         self.follow_up = FollowUp(self.state, lambda: self.busy, lambda: self.settings.device, self)
-        self._results: dict[int, tuple[Image, Analysis]] = {}
+        self._results = PictureResults()
         self._before: Analysis | None = None
+        self._changing = False  # whether the job that runs makes results of the picture
         self._anew = FoundAnew(self.state)
         bar.failed.connect(self.failed)
         bar.busyChanged.connect(self._on_busy)
@@ -131,7 +133,7 @@ class ReviewController(QObject):
             return
         self._keep()
         self.editor.undo_stack.clear()
-        _, analysis = self._results.get(id(image), (None, None))
+        analysis = self._results.of(image)
         self.state.selected, self.state.pending = None, frozenset()
         self.state.analysis = None
         self.bridge.anchor(image)
@@ -139,15 +141,15 @@ class ReviewController(QObject):
 
     def _keep(self) -> None:
         if self.bridge.image is not None and self.state.analysis is not None:
-            self._results[id(self.bridge.image)] = (self.bridge.image, self.state.analysis)
+            self._results.keep(self.bridge.image, self.state.analysis)
             if not self.busy:
                 self._anew.remember(self.state.analysis)
-        self._tell_others()
+        self._results.tell(self.state, self.bridge.image)
 
     def remember(self, image: Image, analysis: Analysis) -> None:
         """Take what is known of a picture layer; it is shown when the layer is chosen."""
-        self._results[id(image)] = (image, analysis)
-        self._tell_others()
+        self._results.keep(image, analysis)
+        self._results.tell(self.state, self.bridge.image)
 
     def show_result(self, image: Image, analysis: Analysis) -> None:
         """Take what is known of a picture layer in place of what was, and show it where the layer is chosen."""
@@ -158,21 +160,21 @@ class ReviewController(QObject):
             self.remember(image, analysis)
 
     def forget(self, image: Image) -> None:
-        """Drop what was found in a picture layer that is gone."""
-        self._results.pop(id(image), None)
-        self._tell_others()
-
-    def _tell_others(self) -> None:
-        others = tuple(analysis for image, analysis in self._results.values() if image is not self.bridge.image)
-        if [id(a) for a in others] != [id(a) for a in self.state.others]:
-            self.state.others = others
+        """Drop what was found in a picture layer that is closed, and stop a job that makes results of it."""
+        if image is self.bridge.image:
+            self._before = None
+            if self._changing:
+                self.bar.cancel()
+            self.choose_picture(None)
+        self._results.drop(image)
+        self._results.tell(self.state, self.bridge.image)
 
     def open_cell(self, uid: str) -> None:
         """Show a cell on its picture; that of another slide of the session is chosen first."""
         if self.state.row(uid) is None and not self.busy:
-            for image, analysis in list(self._results.values()):
-                if (analysis.cells.table["uid"] == uid).any():
-                    self.pictureWanted.emit(image)
+            image = self._results.picture_with(uid)
+            if image is not None:
+                self.pictureWanted.emit(image)
         if self.state.row(uid) is not None:
             if uid not in self.state.selection:
                 self.state.selected = uid
@@ -261,7 +263,7 @@ class ReviewController(QObject):
         whole = replace(analysis, final=words.set_index(analysis.cells.table["uid"]))
         self._run(
             lambda: write_results_steps(whole, target, expression=sample), "Saving",
-            lambda path: self.told.emit(f"Saved to {path}"), analysis,
+            lambda path: self.told.emit(f"Saved to {path}"), analysis, changing=False,
         )  # fmt: skip
 
     def _start_over(self, image: Image | None) -> tuple[Slide, Analysis | None]:
@@ -279,17 +281,12 @@ class ReviewController(QObject):
         return slide, before
 
     def _run(
-        self,
-        make_steps: Callable[[], Steps[Any]],
-        title: str,
-        then: Callable[[Any], None],
-        before: Analysis | None,
-        *,
-        live: bool = True,
-    ) -> None:
+        self, make_steps: Callable[[], Steps[Any]], title: str, then: Callable[[Any], None], before: Analysis | None,
+        *, live: bool = True, changing: bool = True,
+    ) -> None:  # fmt: skip
         """Run a job, showing partial results where `live`; after a failure or a cancel `before` comes back."""
         job = self.bar.run(make_steps, title)
-        self._before = before
+        self._before, self._changing = before, changing
         if live:
             job.progressed.connect(self._on_progress)
         job.returned.connect(then)
@@ -370,6 +367,7 @@ class ReviewController(QObject):
 
     def _on_busy(self, busy: bool) -> None:
         self.bridge.set_editable(not busy)
+        self._changing = self._changing and busy
         self.busyChanged.emit(busy)
         if not busy:
             self.follow_up.wake()

@@ -103,10 +103,8 @@ class SmearReviewWidget(QWidget):
         footer.setObjectName("research-use")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.job_bar)
-        layout.addWidget(self.status)
-        layout.addWidget(footer)
+        for widget in (self.tabs, self.job_bar, self.status, footer):
+            layout.addWidget(widget, int(widget is self.tabs))
 
     # ---- wiring --------------------------------------------------------------------------------------------
 
@@ -137,7 +135,7 @@ class SmearReviewWidget(QWidget):
         control.told.connect(self.show_message)
         control.finished.connect(self._on_finished)
         self.tabs.tabBarClicked.connect(lambda i: self.tabs.widget(i).setFocus() if i >= 0 else None)
-        control.busyChanged.connect(lambda _: self._enable())
+        control.busyChanged.connect(self._on_busy)
         control.follow_up.compared.connect(self._inspect)
         control.measured.connect(self._on_measured)
         control.pictureWanted.connect(self.choose_picture)
@@ -204,11 +202,8 @@ class SmearReviewWidget(QWidget):
         """Ask before masks that were edited by hand are replaced."""
         if not self.controller.masks_edited:
             return True
-        answer = QMessageBox.question(
-            self, "Replace edited masks?",
-            "The masks of this picture were edited by hand. Analysing it again replaces them. Go on?",
-        )  # fmt: skip
-        return answer == QMessageBox.StandardButton.Yes
+        asked = "The masks of this picture were edited by hand. Analysing it again replaces them. Go on?"
+        return QMessageBox.question(self, "Replace edited masks?", asked) == QMessageBox.StandardButton.Yes
 
     def _try(self, action: Callable[..., Any], *arguments: Any) -> None:
         try:
@@ -262,8 +257,8 @@ class SmearReviewWidget(QWidget):
     def _on_removed(self, event: Any) -> None:
         layer = unwrap(event.value)
         self._keys.unbind(layer)
-        self.controller.forget(layer)
         self._list_pictures()
+        self.controller.forget(layer)  # after another one is chosen, where there is no job
 
     def _on_picture(self, layer: Any) -> None:
         if self.controller.busy:
@@ -275,6 +270,11 @@ class SmearReviewWidget(QWidget):
             self.in_view.show(layer)
         self._say_pixel_size()
         self._enable()
+
+    def _on_busy(self, busy: bool) -> None:
+        self._enable()
+        if not busy and self.picture() is not self.controller.bridge.image:  # that one was closed during the job
+            self._on_picture(self.picture())
 
     def _on_finished(self) -> None:
         """Go to the cells; the keys of that page work at once."""
@@ -321,9 +321,8 @@ class SmearReviewWidget(QWidget):
         busy, analysis = self.controller.busy, self.state.analysis
         self.form.setBusy(busy, has_cells=analysis is not None)
         self.save_button.setEnabled(not busy and analysis is not None)
-        self.heatmap_form.compute_button.setEnabled(
-            not busy and analysis is not None and analysis.predictions is not None
-        )
+        classified = analysis is not None and analysis.predictions is not None
+        self.heatmap_form.compute_button.setEnabled(not busy and classified)
         self.inspector.add_button.setEnabled(not busy and analysis is not None)
 
     def prepare(self) -> None:
