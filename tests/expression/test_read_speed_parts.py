@@ -25,6 +25,11 @@ NAMES = st.text(st.sampled_from("ABGEN01.|-"), min_size=1, max_size=20)
 CELLS = st.one_of(st.integers(0, 120), st.integers(0, 999_999_999))
 
 
+def span(block: bytes) -> tuple[bytes, int, int]:
+    """All of a block, which stands between other bytes."""
+    return b"8\n" + block + b"7\n", 2, 2 + len(block)
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.integers(1, 7).flatmap(lambda width: st.lists(
     st.tuples(NAMES, st.lists(CELLS, min_size=width, max_size=width)), min_size=1, max_size=30
@@ -33,7 +38,7 @@ def test_whole_numbers_are_read_as_they_stand(lines):
     width = len(lines[0][1])
     block = "".join(f"{name},{','.join(map(str, cells))}\n" for name, cells in lines).encode()
     out = np.full((len(lines) + 2, width), -1, np.float32)
-    leads = whole_numbers(block, ord(","), width + 1, 1, lambda lines: out[:lines])
+    leads = whole_numbers(span(block), ord(","), width + 1, 1, lambda lines: out[:lines])
     assert leads == [name.encode() for name, _ in lines]
     # Above 16,777,216 float32 rounds; two roundings may differ from one by a step.
     assert out[:-2] == pytest.approx(np.array([cells for _, cells in lines], np.float64), rel=2e-7)
@@ -47,14 +52,14 @@ def test_anything_else_is_left_to_the_general_reader(cell):
         cells = ["12", "3", "4567"]
         cells[place] = cell
         block = f"GENE1,1,2,3\nGENE2,{','.join(cells)}\n".encode()
-        assert whole_numbers(block, ord(","), 4, 1, lambda lines: np.empty((lines, 3), np.float32)) is None
+        assert whole_numbers(span(block), ord(","), 4, 1, lambda lines: np.empty((lines, 3), np.float32)) is None
 
 
 @pytest.mark.parametrize(
     "text", ["A,1,2\nB,3,4,5,6\n", "A,10,2,3,4\nB,5,66\n", "A,1,2,3\nB,4,5\n", "A,1,2,3\nB\n", "A,1,2,3"]
 )
 def test_ragged_lines_are_left_to_the_general_reader(text):
-    assert whole_numbers(text.encode(), ord(","), 4, 1, lambda lines: np.empty((lines, 3), np.float32)) is None
+    assert whole_numbers(span(text.encode()), ord(","), 4, 1, lambda lines: np.empty((lines, 3), np.float32)) is None
 
 
 @settings(deadline=None, max_examples=50)
@@ -63,7 +68,8 @@ def test_lines_of_any_length_come_once_and_are_summed_as_they_stand(at_once, wid
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 10 ** rng.integers(1, 8, (40, 1)), (40, width))
     lines = [between.join([f"G{i}", "x", *map(str, row)]) + "\n" for i, row in enumerate(values.tolist())]
-    leads, cells = split_lines(["".join(lines[:25]).encode(), "".join(lines[25:]).encode()], ord(between), 2)
+    text, cut = "".join(lines).encode(), len("".join(lines[:25]))
+    leads, cells = split_lines([(text, 0, cut), (text + b"G", cut, len(text))], ord(between), 2, width)
     assert leads == [f"G{i}{between}x".encode() for i in range(40)]
     read, summary, on = np.full(values.shape, -1.0), Summary(width), np.empty((40, -(-width // 8)), np.uint8)
     with pytest.MonkeyPatch.context() as patch:

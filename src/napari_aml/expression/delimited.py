@@ -15,7 +15,7 @@ from napari_aml.expression.digits import whole_numbers
 from napari_aml.expression.errors import CellValueError, ExpressionReadError
 from napari_aml.expression.layout import Layout, is_missing, is_number, split
 from napari_aml.expression.memory import check_fits, zeros
-from napari_aml.expression.opening import TextFile
+from napari_aml.expression.opening import Span, TextFile
 from napari_aml.expression.threads import executor, threads
 from napari_aml.progress import Progress, Steps
 
@@ -180,40 +180,44 @@ class Growing:
 
 @dataclass
 class Task:
-    """Some blocks of whole lines: number of the first line (from 1), of lines, and place in the file after them.
+    """Some spans of whole lines: number of the first line (from 1), of lines, and place in the file after them.
 
     Numbers of lines are 0 where they are not counted.
     """
 
     first: int
-    blocks: list[bytes]
+    spans: list[Span]
     lines: int
     place: int
+
+    def count(self) -> int:
+        """Count the lines."""
+        return sum(text.count(b"\n", start, stop) for text, start, stop in self.spans)
 
 
 def tasks(text: TextFile, layout: Layout, count: bool = True) -> Iterator[Task]:
     """Yield the file in tasks; lines before the values are left out. Counting lines costs a pass over the file.
 
-    The blocks of a task are not joined: large pieces of memory would be asked for, and cleared, again and again.
+    The spans of a task are not joined: large pieces of memory would be asked for, and cleared, again and again.
     """
     line, skip, size = 1, layout.skip, 0
     task = Task(1, [], 0, 0)
-    for block, place in text.blocks(_IN_CACHE):
-        while skip and block:
-            _, _, block = block.partition(b"\n")
+    for (block, start, stop), place in text.spans(_IN_CACHE):
+        while skip and start < stop:
+            start = block.find(b"\n", start) + 1
             skip, line = skip - 1, line + 1
-        if not block:
+        if start == stop:
             continue
-        if not task.blocks:
+        if not task.spans:
             task = Task(line, [], 0, place)
-        task.blocks.append(block)
+        task.spans.append((block, start, stop))
         if count:
-            task.lines += block.count(b"\n")
-        task.place, size = place, size + len(block)
+            task.lines += block.count(b"\n", start, stop)
+        task.place, size = place, size + stop - start
         if size >= _TASK_SIZE:
             yield task
             line, size, task = line + task.lines, 0, Task(1, [], 0, 0)
-    if task.blocks:
+    if task.spans:
         yield task
 
 
@@ -225,10 +229,10 @@ def parse(path: Path, layout: Layout, task: Task, out: np.ndarray) -> Rows:
     CellValueError, ExpressionReadError
         See `read_rows_steps`.
     """
-    quick = _whole(layout, task.blocks, out) if layout.trailing else None
+    quick = _whole(layout, task.spans, out) if layout.trailing else None
     if quick is not None:
         return quick
-    block = b"".join(task.blocks)
+    block = b"".join(memoryview(text)[start:stop] for text, start, stop in task.spans)
     if not block.strip():
         return Rows([], np.empty((0, len(layout.values)), np.float32))
     try:
@@ -240,13 +244,13 @@ def parse(path: Path, layout: Layout, task: Task, out: np.ndarray) -> Rows:
     return rows
 
 
-def _whole(layout: Layout, blocks: list[bytes], out: np.ndarray) -> Rows | None:
-    """Read blocks of whole numbers into `out`; None where they hold anything else."""
+def _whole(layout: Layout, spans: list[Span], out: np.ndarray) -> Rows | None:
+    """Read lines of whole numbers into `out`; None where they hold anything else."""
     columns, delimiter = len(layout.names), ord(layout.delimiter)
     leads: list[bytes] = []
-    for block in blocks:
+    for span in spans:
         done = len(leads)
-        read = whole_numbers(block, delimiter, columns, columns - len(layout.values),
+        read = whole_numbers(span, delimiter, columns, columns - len(layout.values),
                              lambda lines, done=done: out[done : done + lines])  # fmt: skip
         if read is None:
             return None
@@ -260,7 +264,9 @@ def from_leads(layout: Layout, leads: list[bytes], values: np.ndarray) -> Rows:
     """Return lines whose values are read: names and the like are in the leading text of each."""
     names_alone = len(layout.names) - len(layout.values) == 1
     if names_alone and layout.id == 0 and layout.length is None and layout.symbol is None:
-        return Rows([lead.decode("utf-8", "replace").strip(' "') for lead in leads], values)
+        text = b"\n".join(leads).decode("utf-8", "replace")
+        names = text.split("\n") if leads else []
+        return Rows([name.strip(' "') for name in names] if '"' in text or " " in text else names, values)
     cells = [split(lead.decode("utf-8", "replace"), layout.delimiter) for lead in leads]
     lengths = None
     if layout.length is not None:

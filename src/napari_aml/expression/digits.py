@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from napari_aml.expression.opening import Span
+
 _ZERO = ord("0")
 #: Cells of more digits than this are left to the general parser. Above 16,777,216 float32 rounds, by 6e-8 at most.
 _MOST_DIGITS = 9
@@ -29,13 +31,13 @@ class NotWholeError(Exception):
 
 
 def whole_numbers(
-    block: bytes, delimiter: int, columns: int, leading: int, room: Callable[[int], np.ndarray]
+    span: Span, delimiter: int, columns: int, leading: int, room: Callable[[int], np.ndarray]
 ) -> list[bytes] | None:
-    r"""Read a block of lines whose cells are whole numbers after some leading columns of any text.
+    r"""Read lines whose cells are whole numbers after some leading columns of any text.
 
     Parameters
     ----------
-    block
+    span
         Lines, each ended by ``\n``.
     delimiter
         Byte between the cells.
@@ -52,10 +54,10 @@ def whole_numbers(
     list of bytes
         The leading text of each line, delimiters in it.
 
-    None where the block holds anything else (decimals, signs, quotes, empty cells, a ragged line): not for here.
+    None where they hold anything else (decimals, signs, quotes, empty cells, a ragged line): not for here.
     """
     try:
-        leads, cells = split_lines([block], delimiter, leading)
+        leads, cells = split_lines([span], delimiter, leading, columns - leading)
         out = room(len(leads))
         for lines, values in read_lines(cells, delimiter, columns - leading):
             out[lines] = values
@@ -64,8 +66,12 @@ def whole_numbers(
     return leads
 
 
-def split_lines(blocks: Iterable[bytes], delimiter: int, leading: int) -> tuple[list[bytes], list[memoryview]]:
+def split_lines(
+    spans: Iterable[Span], delimiter: int, leading: int, width: int
+) -> tuple[list[bytes], list[memoryview]]:
     r"""Split lines after some leading columns: what stands before, delimiters in it, and after.
+
+    After `width` cells at least a line's end is looked for: what stands after may hold a ``\n``, and is no number then.
 
     Raises
     ------
@@ -75,20 +81,20 @@ def split_lines(blocks: Iterable[bytes], delimiter: int, leading: int) -> tuple[
     between = bytes([delimiter])
     leads: list[bytes] = []
     cells: list[memoryview] = []
-    for block in blocks:
-        find, view, start, size = block.find, memoryview(block), 0, len(block)
+    least = 2 * width  # each cell has a digit and a delimiter at least, the last the line's end
+    for block, start, size in spans:
+        find, view = block.find, memoryview(block)
         while start < size:
-            stop = find(b"\n", start)
-            at = find(between, start, stop)
-            if leading > 1:
-                for _ in range(leading - 1):
-                    at = find(between, at + 1, stop) if at >= 0 else at
-            if at < 0 or stop < 0 or at - start > _LONGEST_LEAD:
+            at = find(between, start, start + _LONGEST_LEAD)
+            for _ in range(leading - 1):
+                at = find(between, at + 1, start + _LONGEST_LEAD) if at >= 0 else at
+            stop = find(b"\n", at + least, size)
+            if at < 0 or stop < 0:
                 raise NotWholeError
             leads.append(block[start:at])
             cells.append(view[at + 1 : stop])
             start = stop + 1
-    if not leads:
+    if not leads or b"\n" in b"".join(leads):
         raise NotWholeError
     return leads, cells
 

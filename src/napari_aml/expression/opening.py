@@ -12,6 +12,8 @@ from typing import BinaryIO, Literal
 from napari_aml.expression.errors import ExpressionReadError
 
 Kind = Literal["text", "parquet", "arrow", "hdf5"]
+#: Some bytes, and where whole lines begin and end in them.
+Span = tuple[bytes, int, int]
 
 #: Bytes read at a time where nobody asks for more or less.
 BLOCK = 1 << 17
@@ -128,7 +130,12 @@ class TextFile:
         return self.path.stat().st_size
 
     def blocks(self, size: int = BLOCK) -> Iterator[tuple[bytes, int]]:
-        """Yield blocks of whole lines, and the place in the file on disk after each.
+        """Yield blocks of whole lines, and the place in the file on disk after each; see `spans`."""
+        for (text, start, stop), place in self.spans(size):
+            yield text[start:stop], place
+
+    def spans(self, size: int = BLOCK) -> Iterator[tuple[Span, int]]:
+        """Yield whole lines as they lie in some bytes, which are not copied, and the place in the file after them.
 
         Raises
         ------
@@ -142,8 +149,14 @@ class TextFile:
                 for part in self._parts(stream, size):  # type: ignore[arg-type]
                     cut = part.rfind(b"\n") + 1
                     if cut:
-                        yield b"".join((*kept, memoryview(part)[:cut])), disk.tell()
-                        kept = [part[cut:]]
+                        start = 0
+                        if kept:  # the line that began in the part before
+                            start = part.find(b"\n") + 1
+                            line = b"".join((*kept, part[:start]))
+                            yield (line, 0, len(line)), disk.tell()
+                        if start < cut:
+                            yield (part, start, cut), disk.tell()
+                        kept = [part[cut:]] if cut < len(part) else []
                     else:
                         kept.append(part)
                         if sum(map(len, kept)) > _LONGEST_LINE:
@@ -154,7 +167,7 @@ class TextFile:
                 ) from error
         rest = b"".join(kept)
         if rest.strip():
-            yield rest + b"\n", self.size
+            yield (rest + b"\n", 0, len(rest) + 1), self.size
 
     def _parts(self, stream: BinaryIO, size: int) -> Iterator[bytes]:
         if self.encoding == "utf-8":

@@ -123,7 +123,7 @@ def _read(path: Path, layout: Layout, task: Task, wanted: Wanted, into: Growing 
         except NotWholeError:
             if into:
                 into.release()
-    counted = sum(block.count(b"\n") for block in task.blocks)
+    counted = task.count()
     rows = parse(path, layout, task, np.empty((counted, len(layout.values)), np.float32))
     fates, summary = wanted.fates(rows.names), Summary(len(layout.values))
     here = fates != LEFT_OUT
@@ -135,7 +135,7 @@ def _read(path: Path, layout: Layout, task: Task, wanted: Wanted, into: Growing 
 def _whole(layout: Layout, task: Task, wanted: Wanted, into: Growing | None) -> _Piece:
     """Read lines of whole numbers; only the values that are kept are ever float32 and in the order of the lines."""
     width, delimiter = len(layout.values), ord(layout.delimiter)
-    leads, cells = split_lines(task.blocks, delimiter, len(layout.names) - width)
+    leads, cells = split_lines(task.spans, delimiter, len(layout.names) - width, width)
     rows = from_leads(layout, leads, np.empty((0, width), np.float32))
     fates, summary = wanted.fates(rows.names), Summary(width)
     here, is_kept = fates != LEFT_OUT, fates == KEPT
