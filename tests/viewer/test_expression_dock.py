@@ -290,6 +290,7 @@ def test_the_window_keeps_its_height(viewer, review, make_dock, qtbot):
     qtbot.waitUntil(dock.tabs.isVisible, timeout=5_000)
     QTest.qWait(200)
     assert window.height() == before
+    assert dock.minimumSizeHint().height() < 400  # room for the gallery below it
 
 
 def test_pictures_and_expression_are_compared(dock, review, qtbot, opened, analysis):

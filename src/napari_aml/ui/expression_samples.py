@@ -100,7 +100,7 @@ class SampleChooser(QWidget):
         self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.list.setIconSize(QSize(10, 10))
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.list.setMinimumHeight(96)
+        self.list.setMinimumHeight(48)  # three samples: a gallery below the dock leaves no more on a laptop
         self.count = QLabel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

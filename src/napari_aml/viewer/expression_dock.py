@@ -101,7 +101,7 @@ class ExpressionWidget(QWidget):
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self._sample_page(), "Sample")
         self.tabs.addTab(scrolled(self._why_page()), "Why")
-        self.tabs.addTab(self._map_page(), "Map")
+        self.tabs.addTab(scrolled(self._map_page()), "Map")
         self.tabs.addTab(scrolled(page(self.links, self.card)), "Slides")
         footer = QLabel(RESEARCH_USE)
         footer.setWordWrap(True)
