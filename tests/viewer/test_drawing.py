@@ -88,3 +88,25 @@ def test_every_window_finds_its_first_picture_drawn():
         steps = drawn.steps_for((side, side // 2))
         assert drawn.steps_ahead((side, side // 2)) == steps[-2:] if len(steps) > 2 else steps[-1:]
         assert side / drawn.steps_ahead((side, side // 2))[0] > 1024 or len(steps) == 2
+
+
+def test_a_field_of_many_cells_is_drawn_ahead_and_let_go(monkeypatch):
+    from napari_aml.viewer import drawing
+
+    whole = np.kron(np.arange(1, 13).reshape(3, 4), np.ones((5, 5), int)).astype(np.int32)
+    masks = CellMasks.from_arrays(whole)
+    drawing.prepare(masks)
+    assert masks.drawn == {}, "few are drawn where they are needed"
+    monkeypatch.setattr(drawing, "_MANY", 11)
+    drawing.prepare(masks)
+    kept = masks.drawn[1]
+    np.testing.assert_array_equal(kept, whole)
+    part = drawing.draw_thinned(masks, (2, 3, 9, 17), 1)
+    np.testing.assert_array_equal(part, whole[2:9, 3:17])
+    part[:] = 0  # a person paints into it
+    np.testing.assert_array_equal(kept, whole)
+    masks.remove(3)
+    assert 1 not in masks.drawn and not (drawing.draw_thinned(masks, (0, 0, 15, 20), 1) == 3).any()
+    drawing.prepare(masks)
+    drawing.release(masks)
+    assert masks.drawn == {}

@@ -16,7 +16,7 @@ from viewer_parts import analysis_at
 from napari_aml.review.project import Project
 from napari_aml.ui.gallery_cells import GalleryCells
 from napari_aml.ui.patient_timer import SHOWING
-from napari_aml.viewer import project_opening, project_showing
+from napari_aml.viewer import drawing, project_opening, project_showing
 from napari_aml.viewer.gallery_dock import GalleryDock
 from napari_aml.viewer.in_turns import InTurns
 
@@ -28,6 +28,7 @@ def many(monkeypatch):
     """Six cells are very many."""
     monkeypatch.setattr(project_showing, "MOST_NAMES", 0)
     monkeypatch.setattr(project_showing, "_MANY", 3)
+    monkeypatch.setattr(drawing, "_MANY", 3)
     yield
     assert gc.get_freeze_count() == 0, "what was kept out of the search for cycles is in it again"
 
@@ -73,6 +74,7 @@ def test_each_piece_is_a_turn_of_its_own_and_words_stand_in_for_what_is_not_ther
     assert made == ["analysis", "others"], "the cells are told of once, and the other slides once"
     assert dock.state.waiting == "" == dock.status.text() and len(gallery.panel.model.cells) == 12
     assert dock.viewer.layers.selection.active.name == "cells"
+    assert all(not a.cells.masks.drawn for a in (dock.state.analysis, *dock.state.others)), "drawn ahead, and let go"
     gallery.shut_down()
     dock.viewer.window.remove_dock_widget(gallery)
 

@@ -65,15 +65,19 @@ def draw_masks(
     return out
 
 
-def draw_thinned(masks: CellMasks, box: Box, step: int) -> np.ndarray:
-    """Draw labels as `draw_masks`; coarse pictures of the whole slide are drawn once and kept with the masks."""
+def draw_thinned(masks: CellMasks, box: Box, step: int, *, copy: bool = True) -> np.ndarray:
+    """Draw labels as `draw_masks`; coarse pictures of the whole slide are drawn once and kept with the masks.
+
+    Without `copy` what is returned may be a part of the picture that is kept: it must not be written to.
+    """
     height, width = (-(-n // step) for n in masks.shape)
-    if step == 1 or height * width > KEPT_PIXELS:
-        return draw_masks(masks, box, step)
     if step not in masks.drawn:
+        if step == 1 or height * width > KEPT_PIXELS:
+            return draw_masks(masks, box, step)
         masks.drawn[step] = draw_masks(masks, (0, 0, height, width), step)
     y0, x0, y1, x1 = box
-    return masks.drawn[step][y0:y1, x0:x1].copy()
+    part = masks.drawn[step][y0:y1, x0:x1]
+    return part.copy() if copy else part
 
 
 def steps_for(shape: tuple[int, int]) -> list[int]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: Up to so many cells a change is written cell by cell into the picture on screen; beyond, the layer is redrawn, and
 #: beyond the second number looked up anew as a whole.
 FEW, _MANY = 64, 4096
+# Rows that are looked up at a time.
+_BAND = 64
 
 
 class ClassPicture:
@@ -53,7 +55,10 @@ class ClassPicture:
 
     def values(self, labels: np.ndarray) -> np.ndarray:
         """Return the values of a picture of labels: uint8, 0 = background and labels that are no cells (yet)."""
-        return self._values.take(labels, mode="clip")  # the table's last entry is nobody's
+        found = np.empty(labels.shape, np.uint8)
+        for y in range(0, len(labels), _BAND):  # numpy makes 8-byte indices of them: not of a whole camera picture
+            self._values.take(labels[y : y + _BAND], mode="clip", out=found[y : y + _BAND])
+        return found  # the table's last entry is nobody's
 
     def recolour(self, rows: Iterable[int]) -> list[int]:
         """Read the class of some cells anew; returns their labels."""
@@ -95,7 +100,7 @@ class ClassPicture:
 
     def draw(self, box: Box, step: int) -> np.ndarray:
         """Draw a box (of the picture thinned by `step`): uint8, 0 = background."""
-        return self.values(draw_thinned(self._state.analysis.cells.masks, box, step))
+        return self.values(draw_thinned(self._state.analysis.cells.masks, box, step, copy=False))
 
 
 def _values(codes: np.ndarray) -> np.ndarray:

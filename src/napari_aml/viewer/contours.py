@@ -31,7 +31,7 @@ def contours(labels: np.ndarray, thickness: int) -> np.ndarray:
     import cv2
 
     height = labels.shape[0]
-    found = np.zeros_like(labels)
+    found = np.zeros(labels.shape, labels.dtype)  # not zeros_like, which writes to every page
     if not labels.size:
         return found
     kind = _computable(labels)

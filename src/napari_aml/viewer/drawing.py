@@ -13,19 +13,28 @@ if TYPE_CHECKING:
     from napari_aml.cells import CellMasks
 
 __all__ = [
-    "Box", "DrawnLevel", "draw_masks", "draw_thinned", "is_field", "prepare", "pyramid", "rounded", "steps_for",
-    "union",
+    "Box", "DrawnLevel", "draw_masks", "draw_thinned", "is_field", "prepare", "pyramid", "release", "rounded",
+    "steps_for", "union",
 ]  # fmt: skip
 
 #: A slide of at most this many pixels gets plain arrays, in which napari can paint (256 MiB of int32). Larger ones
 #: are drawn lazily, for napari can neither show one huge array quickly nor paint into a pyramid.
 FIELD_PIXELS = 1 << 26
+# Fewer cells are drawn in milliseconds, and not ahead.
+_MANY = 2000
 
 
 def prepare(masks: CellMasks) -> None:
-    """Draw what a large slide shows first, in any thread: of 100,000 cells it takes a second."""
+    """Draw what is shown first, in any thread: of 100,000 cells it takes a second."""
     if not is_field(masks.shape):
         draw_ahead(masks)
+    elif len(masks) > _MANY:
+        masks.drawn[1] = draw_masks(masks, (0, 0, *masks.shape))
+
+
+def release(masks: CellMasks) -> None:
+    """Let go of the picture of a whole field, once its layers are made."""
+    masks.drawn.pop(1, None)
 
 
 class DrawnLevel:

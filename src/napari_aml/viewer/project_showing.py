@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject
 
 from napari_aml.ui.patient_timer import SHOWING
 from napari_aml.viewer.coming_pictures import ComingPictures
+from napari_aml.viewer.drawing import release
 from napari_aml.viewer.in_turns import InTurns
 from napari_aml.viewer.names import MOST_NAMES
 from napari_aml.viewer.private import unwrap
@@ -122,6 +123,8 @@ class ProjectShowing(QObject):
                 if slide.analysis is not None:
                     yield from self._cells(layer, slide)
         others = [(layer, slide.analysis) for layer, slide in layers if slide is not chosen and slide.analysis]
+        for _, analysis in others:
+            release(analysis.cells.masks)
         with session.state.events.others.paused(lambda first, last: (last[0], first[1])):  # told once
             for layer, analysis in others:
                 session.controller.show_result(layer, analysis)  # a person may have chosen it meanwhile
@@ -192,5 +195,8 @@ class ProjectShowing(QObject):
             controller.show_result(layer, slide.analysis)
         finally:
             controller.bridge.in_turns = None
-        for pieces in rest:
-            yield from pieces
+        try:
+            for pieces in rest:
+                yield from pieces
+        finally:
+            release(slide.analysis.cells.masks)
