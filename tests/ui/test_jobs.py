@@ -83,6 +83,19 @@ def test_cancel_closes_the_generator_in_its_own_thread(bar, qtbot):
     assert closed != [threading.get_ident()] and returned == [] and not bar.busy
 
 
+def test_what_cannot_be_measured_does_not_stand_at_the_hundred_percent_before_it(bar, qtbot):
+    def steps():
+        yield Progress(4, 4, "Copying")
+        yield Progress(0, 0, "Starting")
+        yield Progress(0, 0)
+        yield Progress(1, 4, "Training")
+
+    job, seen = bar.run(steps, "first"), []
+    job.progressed.connect(lambda event: seen.append((bar.bar.maximum(), bar.message.text())))
+    qtbot.waitUntil(lambda: not bar.busy, timeout=5000)
+    assert seen == [(4, "Copying"), (0, "Starting"), (0, "Starting"), (4, "Training")]
+
+
 def test_a_job_stuck_in_one_step_is_let_go_within_a_second(bar, qtbot):
     free = threading.Event()
 

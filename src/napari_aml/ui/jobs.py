@@ -191,6 +191,8 @@ class JobBar(QWidget):
         if event.total > 0:
             self.bar.setRange(0, event.total)
             self.bar.setValue(min(event.done, event.total))
+        elif event.message and event.message != self.message.text():
+            self.bar.setRange(0, 0)  # something else is done now: not at the 100 % of what came before
         if event.message:
             self._say(event.message)
 
