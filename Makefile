@@ -31,8 +31,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt napari.yaml hatch_build.py | 
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[all]"
 	@touch $@
 
+# Compiled once: where Python must not write bytecode, each of the many processes of the tests would do it anew.
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group test
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --group test
 	@touch $@
 
 screen: ## Add the system libraries for a virtual screen where they are missing (Debian and kin)
