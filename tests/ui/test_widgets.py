@@ -52,6 +52,7 @@ def test_without_a_picture_the_form_says_how_to_open_one_and_a_long_note_is_whol
     form.show()
     note = form.pixel_note.native
     qtbot.waitUntil(lambda: 0 < note.heightForWidth(note.width()) <= note.height())
+    assert note.width() > 300
     assert form.empty.isVisible() and "Open Sample" in form.empty.text()
 
 

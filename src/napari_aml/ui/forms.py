@@ -8,7 +8,7 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, Label, PushButton
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_aml.ui.heatmap_tests import words_of_tests
 from napari_aml.ui.state import PREDICTED, RUNNER_UP
@@ -78,6 +78,8 @@ class AnalysisForm(QWidget):
         self.pixel_note = Label(value="")
         self.pixel_note.native.setWordWrap(True)
         self.pixel_note.native.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        # As wide as the dock: as magicgui makes it, it breaks its lines earlier and cuts a new text off for a while.
+        self.pixel_note.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.measure = PushButton(text="Measure from red cells")
         self.segmenter = ComboBox(label="Segmentation", choices=tuple(segmenters), value=segmenters[0])
         self.cam = ComboBox(
