@@ -20,6 +20,7 @@ from napari_aml.ui.model_panel import ModelPanel
 from napari_aml.ui.shortcuts import KeyBindings, shared_keys
 from napari_aml.ui.state import ReviewState
 from napari_aml.viewer import words
+from napari_aml.viewer.companions import ClosedWithItsDock
 from napari_aml.viewer.controller import ReviewController
 from napari_aml.viewer.deciding_keys import cell_actions, connect_inspector, sheet_of_keys
 from napari_aml.viewer.in_view import NamesThatFit, PictureInView
@@ -75,7 +76,8 @@ class SmearReviewWidget(QWidget):
         self._prepared = False
         register_review(napari_viewer, self)
         self._list_pictures()
-        # A dock that napari closes is destroyed without a close event: its traces on the viewer go with it.
+        ClosedWithItsDock(self)
+        # Where it is destroyed all the same, its traces on the viewer go with it.
         self.destroyed.connect(partial(_let_go, self.controller.bridge, self._keys))
         # Preferences and bundles lie in files: they are read once the dock is on the screen.
         QTimer.singleShot(0, self.prepare)
@@ -273,7 +275,7 @@ class SmearReviewWidget(QWidget):
 
     def _on_busy(self, busy: bool) -> None:
         self._enable()
-        if not busy and self.picture() is not self.controller.bridge.image:  # that one was closed during the job
+        if not busy and self.controller.bridge.image is None:  # it was closed during the job
             self._on_picture(self.picture())
 
     def _on_finished(self) -> None:
