@@ -117,6 +117,16 @@ def test_gallery_picture_inspector_and_map_share_one_selection(viewer, docks, qt
     assert gallery.panel.model.uid(0) == uid and state.only is not None
 
 
+def test_docks_of_their_own_are_filled(docks, qtbot):
+    _, gallery, chart = docks
+    for dock, inside in ((gallery, gallery.panel.view), (chart, chart.panel.plot.view)):
+        window = dock.parent()
+        window.setFloating(True)
+        window.resize(900, 700)
+        qtbot.waitUntil(lambda inside=inside: inside.height() > 480, timeout=5_000)
+        window.setFloating(False)
+
+
 def test_the_mouse_over_a_cell_shows_its_heatmap(docks, qtbot):
     review, gallery, _ = docks
     view = gallery.panel.view

@@ -21,6 +21,7 @@ from napari_aml.ui.expression_links import SlideLinks, SlideRow
 from napari_aml.ui.expression_map import SampleMap
 from napari_aml.ui.expression_samples import SampleChooser
 from napari_aml.ui.jobs import JobBar, in_words
+from napari_aml.viewer.companions import ClosedWithItsDock
 from napari_aml.viewer.expression_controller import ExpressionController
 from napari_aml.viewer.expression_slides import SlideSource
 from napari_aml.viewer.pages import page, scrolled
@@ -70,7 +71,8 @@ class ExpressionWidget(QWidget):
         # Until it is at its place beside the review it must not make the window taller.
         self.tabs.setVisible(find_review(napari_viewer) is None)
         register_expression(napari_viewer, self)
-        # A dock that napari closes is destroyed without a close event: it must stop listening all the same.
+        ClosedWithItsDock(self)
+        # Where it is destroyed all the same, it must stop listening.
         self.destroyed.connect(partial(_let_go, napari_viewer, self.slides))
         QTimer.singleShot(0, self.prepare)
 

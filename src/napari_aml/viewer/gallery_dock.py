@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_aml.ui.gallery_panel import GalleryPanel
 from napari_aml.ui.shortcuts import shared_keys
+from napari_aml.viewer.companions import Companion
 from napari_aml.viewer.pages import evidence_lut
 from napari_aml.viewer.private import move_dock, unwrap
 from napari_aml.viewer.sessions import review_of
@@ -32,6 +33,8 @@ class GalleryDock(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("cell-gallery")
+        # Else napari keeps what a large dock has left empty, below the panel.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._viewer = napari_viewer
         self.review = review_of(napari_viewer)
         control = self.review.controller
@@ -45,6 +48,7 @@ class GalleryDock(QWidget):
         layout.addWidget(self.panel)
         # A dock that napari closes is destroyed without a close event.
         self.destroyed.connect(self.panel.listening.release)
+        Companion(self, napari_viewer, "Cell gallery")
         # Until it is at its place it must not make the docks at the right as wide as itself.
         self.panel.hide()
         self._placed = False

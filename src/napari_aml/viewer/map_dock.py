@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_aml.ui.map_panel import MapPanel
 from napari_aml.ui.shortcuts import KeyBindings, shared_keys
+from napari_aml.viewer.companions import Companion
 from napari_aml.viewer.deciding_keys import cell_actions
 from napari_aml.viewer.private import stack_dock
 from napari_aml.viewer.sessions import review_of
@@ -29,6 +30,8 @@ class MapDock(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("embedding-map")
+        # Else napari keeps what a large dock has left empty, below the panel.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.review = review_of(napari_viewer)
         control = self.review.controller
         self.panel = MapPanel(control.state)
@@ -40,6 +43,7 @@ class MapDock(QWidget):
         KeyBindings(self, shared_keys(), actions)
         # A dock that napari closes is destroyed without a close event.
         self.destroyed.connect(self.panel.listening.release)
+        Companion(self, napari_viewer, "Embedding map")
         # Until it is at its place it must not make the window taller.
         self.panel.hide()
         self._placed = False

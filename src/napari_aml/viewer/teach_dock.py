@@ -17,6 +17,7 @@ from napari_aml.ui.listening import Listening
 from napari_aml.ui.queue_panel import QueuePanel
 from napari_aml.ui.teach_panel import TeachPanel
 from napari_aml.ui.teaching import Teaching
+from napari_aml.viewer.companions import Companion
 from napari_aml.viewer.pages import scrolled
 from napari_aml.viewer.private import stack_dock
 from napari_aml.viewer.queue_filling import QueueFilling
@@ -55,6 +56,7 @@ class TeachDock(QWidget):
         self._build()
         self._connect()
         self.filling = QueueFilling(self)
+        Companion(self, napari_viewer, "Teach")
         self._count()
         # A dock that napari closes is destroyed without a close event.
         for listening in (self.listening, self.teaching.listening, self.queue.listening):

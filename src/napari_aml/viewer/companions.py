@@ -1,0 +1,79 @@
+"""Docks that are closed, and docks that belong to a closed one: gallery, map and teaching follow the review dock."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject, QTimer
+
+from napari_aml.viewer.private import unwrap
+from napari_aml.viewer.sessions import docks, find_review
+
+
+class ClosedWithItsDock(QObject):
+    """Shuts a widget down when napari takes it out of its dock.
+
+    The cross of a dock sends no close event: the widget is only taken out, and goes on as long as anything holds it.
+
+    Parameters
+    ----------
+    widget
+        The dock's widget; has ``shut_down``.
+    """
+
+    def __init__(self, widget: Any) -> None:
+        super().__init__(widget)
+        self._widget, self._docked = widget, False
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Look where the widget is now."""
+        if event.type() == QEvent.Type.ParentChange:
+            docked = self._widget.parent() is not None
+            if self._docked and not docked:
+                self._widget.shut_down()
+            self._docked = docked
+        return False
+
+
+class Companion(QObject):
+    """Rests while the review dock of a widget is closed; opens the widget's dock anew for the review that comes next.
+
+    The cells and decisions that such a widget shows are those of one review dock, and go with it.
+
+    Parameters
+    ----------
+    widget
+        The dock's widget; has ``review`` and ``shut_down``.
+    viewer
+        The viewer.
+    title
+        Name of the dock in the manifest.
+    """
+
+    def __init__(self, widget: Any, viewer: Any, title: str) -> None:
+        super().__init__(widget)
+        ClosedWithItsDock(widget)
+        self._widget, self._viewer, self._title = widget, viewer, title
+        docks.review_changed.connect(self._on_review)
+        widget.destroyed.connect(partial(_let_go, self._on_review))
+
+    def _on_review(self, viewer: int) -> None:
+        if viewer != id(unwrap(self._viewer)) or self._widget.parent() is None:
+            return
+        review = find_review(self._viewer)
+        self._widget.setEnabled(review is self._widget.review)
+        if review not in (None, self._widget.review):
+            QTimer.singleShot(0, self, self._open_anew)  # once the new review is in the window
+
+    def _open_anew(self) -> None:
+        window, title = self._viewer.window, self._title
+        self._widget.shut_down()
+        window.remove_dock_widget(self._widget)
+        self._widget.deleteLater()
+        window.add_plugin_dock_widget("napari-aml", title)
+
+
+def _let_go(listener: Any, *_: object) -> None:
+    docks.review_changed.disconnect(listener, missing_ok=True)
