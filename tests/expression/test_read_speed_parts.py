@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_aml.expression import digits
+from napari_aml.expression import digits, memory
 from napari_aml.expression.digits import read_lines, split_lines, whole_numbers
 from napari_aml.expression.ensembl import EnsemblIndex
 from napari_aml.expression.memory import zeros
@@ -69,7 +70,7 @@ def test_lines_of_any_length_come_once_and_are_summed_as_they_stand(at_once, wid
     values = rng.integers(0, 10 ** rng.integers(1, 8, (40, 1)), (40, width))
     lines = [between.join([f"G{i}", "x", *map(str, row)]) + "\n" for i, row in enumerate(values.tolist())]
     text, cut = "".join(lines).encode(), len("".join(lines[:25]))
-    leads, cells = split_lines([(text, 0, cut), (text + b"G", cut, len(text))], ord(between), 2, width)
+    leads, cells = split_lines([(text, 0, cut), (text + b"G", cut, len(text))], ord(between), 2)
     assert leads == [f"G{i}{between}x".encode() for i in range(40)]
     read, summary, on = np.full(values.shape, -1.0), Summary(width), np.empty((40, -(-width // 8)), np.uint8)
     with pytest.MonkeyPatch.context() as patch:
@@ -133,3 +134,26 @@ def test_closing_starts_nothing_more():
     next(found)
     found.close()
     assert len(begun) < 20
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_memory_that_is_fetched_ahead_keeps_what_it_holds(start, monkeypatch):
+    monkeypatch.setattr(memory, "threads", lambda: 2)
+    made = zeros((3000, 1000))
+    made[:] = 1
+    memory.fetch_ahead(made[start:])
+    made[1000:] = 2
+    while any(thread.name == "memory" for thread in threading.enumerate()):
+        time.sleep(0.01)
+    assert (made[:1000] == 1).all() and (made[1000:] == 2).all()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 300), st.sampled_from([1, 9, 250, 800, 9_999, 40_000, 65_535]), st.integers(0, 2**32 - 1))
+def test_16_bit_numbers_are_summed_exactly(lines, top, seed):
+    values = np.random.default_rng(seed).integers(0, top + 1, (lines, 3)).astype(np.uint16)
+    summary = Summary(3)
+    summary.look(values, True)
+    summary.look(values[::-1], True)
+    assert (summary.total == 2 * values.sum(0, dtype=np.int64)).all()
+    assert (summary.most == values.max(0)).all() and (summary.positive == 2 * (values > 0).sum(0)).all()

@@ -57,7 +57,7 @@ def whole_numbers(
     None where they hold anything else (decimals, signs, quotes, empty cells, a ragged line): not for here.
     """
     try:
-        leads, cells = split_lines([span], delimiter, leading, columns - leading)
+        leads, cells = split_lines([span], delimiter, leading)
         out = room(len(leads))
         for lines, values in read_lines(cells, delimiter, columns - leading):
             out[lines] = values
@@ -66,12 +66,8 @@ def whole_numbers(
     return leads
 
 
-def split_lines(
-    spans: Iterable[Span], delimiter: int, leading: int, width: int
-) -> tuple[list[bytes], list[memoryview]]:
+def split_lines(spans: Iterable[Span], delimiter: int, leading: int) -> tuple[list[bytes], list[memoryview]]:
     r"""Split lines after some leading columns: what stands before, delimiters in it, and after.
-
-    After `width` cells at least a line's end is looked for: what stands after may hold a ``\n``, and is no number then.
 
     Raises
     ------
@@ -81,20 +77,20 @@ def split_lines(
     between = bytes([delimiter])
     leads: list[bytes] = []
     cells: list[memoryview] = []
-    least = 2 * width  # each cell has a digit and a delimiter at least, the last the line's end
     for block, start, size in spans:
         find, view = block.find, memoryview(block)
         while start < size:
-            at = find(between, start, start + _LONGEST_LEAD)
-            for _ in range(leading - 1):
-                at = find(between, at + 1, start + _LONGEST_LEAD) if at >= 0 else at
-            stop = find(b"\n", at + least, size)
-            if at < 0 or stop < 0:
+            stop = find(b"\n", start, size)
+            at = find(between, start, stop)
+            if leading > 1:
+                for _ in range(leading - 1):
+                    at = find(between, at + 1, stop) if at >= 0 else at
+            if at < 0 or stop < 0 or at - start > _LONGEST_LEAD:
                 raise NotWholeError
             leads.append(block[start:at])
             cells.append(view[at + 1 : stop])
             start = stop + 1
-    if not leads or b"\n" in b"".join(leads):
+    if not leads:
         raise NotWholeError
     return leads, cells
 

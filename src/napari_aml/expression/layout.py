@@ -90,7 +90,8 @@ def split(line: str, delimiter: str) -> list[str]:
         import csv
 
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
-    return [cell.strip() for cell in line.split(delimiter)]
+    cells = line.split(delimiter)
+    return cells if line.split(maxsplit=1) == [line] else [cell.strip() for cell in cells]  # no blanks at all
 
 
 def is_number(cell: str, decimal: str = ".") -> bool:
@@ -199,9 +200,10 @@ def _is_headless(header: Sequence[str], rows: Sequence[Sequence[str]], decimal: 
 
 def _roles(path: Path, names: list[str], rows: list[list[str]], decimal: str, delimiter: str) -> Layout:
     texts, values, length = [], [], None
-    for i, name in enumerate(names):
-        cells = [row[i] for row in rows]
-        others = [cell for cell in cells if not is_number(cell, decimal)]
+    columns = list(zip(*rows, strict=True))
+    whole = [_all_digits(cells) for cells in columns]
+    for i, (name, cells) in enumerate(zip(names, columns, strict=True)):
+        others = [] if whole[i] else [cell for cell in cells if not is_number(cell, decimal)]
         numbers, wordy = len(cells) - len(others), sum(not is_missing(cell) for cell in others)
         low = name.lower()
         if i == 0 or (wordy and not numbers) or low in _DESCRIBING:
@@ -219,5 +221,10 @@ def _roles(path: Path, names: list[str], rows: list[list[str]], decimal: str, de
     best = max(texts, key=lambda i: (genes[i] > 0.5, names[i].lower() in ("gene_id", "geneid", "ensembl"), -i))
     others = [i for i in texts if i != best and genes[i] > 0.5]
     symbol = others[0] if others else None
-    whole = all(row[i].isdigit() for row in rows for i in values)
-    return Layout(delimiter, decimal, 0, tuple(names), best, tuple(values), length, symbol, whole)
+    all_whole = all(whole[i] for i in values)
+    return Layout(delimiter, decimal, 0, tuple(names), best, tuple(values), length, symbol, all_whole)
+
+
+def _all_digits(cells: Sequence[str]) -> bool:
+    """Whether all cells are whole numbers without a sign."""
+    return all(cells) and (joined := "".join(cells)).isdecimal() and joined.isascii()

@@ -135,7 +135,7 @@ def _read(path: Path, layout: Layout, task: Task, wanted: Wanted, into: Growing 
 def _whole(layout: Layout, task: Task, wanted: Wanted, into: Growing | None) -> _Piece:
     """Read lines of whole numbers; only the values that are kept are ever float32 and in the order of the lines."""
     width, delimiter = len(layout.values), ord(layout.delimiter)
-    leads, cells = split_lines(task.spans, delimiter, len(layout.names) - width, width)
+    leads, cells = split_lines(task.spans, delimiter, len(layout.names) - width)
     rows = from_leads(layout, leads, np.empty((0, width), np.float32))
     fates, summary = wanted.fates(rows.names), Summary(width)
     here, is_kept = fates != LEFT_OUT, fates == KEPT
