@@ -136,6 +136,15 @@ def test_another_class_can_be_explained(dock, qtbot):
     dock.target.setCurrentIndex(dock.target.findData(other))
     dock.target.activated.emit(dock.target.currentIndex())
     qtbot.waitUntil(lambda: dock.why.value() is not None and dock.why.value().target == other, timeout=60_000)
+    # The next sample is explained for the class that the box names; another file starts with the called class.
+    following = dock.controller.opened.samples[1]
+    dock.controller.choose(following)
+    qtbot.waitUntil(lambda: dock.why.value() is not None and dock.why.value().sample == following, timeout=60_000)
+    assert dock.why.value().target == other == dock.target.currentData()
+    with qtbot.waitSignal(dock.controller.openedChanged, timeout=120_000):
+        dock.controller.open_example()
+    qtbot.waitUntil(lambda: dock.why.value() is not None, timeout=60_000)
+    assert dock.target.currentData() is None and dock.why.value().target == dock.call.value().subtype
 
 
 def test_another_file_takes_the_place_of_map_banner_and_units(viewer, make_dock, qtbot, opened, tmp_path):

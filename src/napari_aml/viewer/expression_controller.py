@@ -73,6 +73,7 @@ class ExpressionController(QObject):
         self.comparison: Concordance | None = None
         self.evidence: GeneEvidence | None = None
         self._map_kind = ("pca", "network")
+        self._asked: str | None = None  # the class whose score is explained, None for the called one
         self.link_states: dict[str, LinkState] = {}
         self._explain = Latest(self.explainFailed.emit, self)
         self._map = Latest(self.mapFailed.emit, self)
@@ -126,7 +127,7 @@ class ExpressionController(QObject):
             self._people = {k: v for k, v in self._people.items() if k == sample}
         self._map.cancel()
         self.mapped.emit(None)  # the map of other samples goes before these come
-        self.opened, self.sample, self.evidence = opened, None, None
+        self.opened, self.sample, self.evidence, self._asked = opened, None, None, None
         self.openedChanged.emit()
         if sample is not None and sample not in opened.samples:
             self.told.emit(f"There is no sample '{sample}' in {opened.path.name} any more.")
@@ -156,11 +157,16 @@ class ExpressionController(QObject):
                 return Person(link.age, link.sex)
         return Person()
 
-    def explain(self, target: str | None = None) -> None:
-        """Compute the gene attributions of the chosen sample for its called class, or for another."""
+    def explain_class(self, target: str | None) -> None:
+        """Explain another class, for this sample and those chosen after it; None: the called one of each."""
+        self._asked = target
+        self.explain()
+
+    def explain(self) -> None:
+        """Compute the gene attributions of the chosen sample, for its called class or the one asked for."""
         from napari_aml.review.expression_evidence import gene_evidence_steps
 
-        opened, sample = self.opened, self.sample
+        opened, sample, target = self.opened, self.sample, self._asked
         self._explain.cancel()
         self.evidence = None
         self.explained.emit(None)

@@ -151,7 +151,7 @@ class ExpressionWidget(QWidget):
         form.modelFolderChosen.connect(lambda folder: self._try(self._open_model, folder))
         self.chooser.sampleChosen.connect(control.choose)
         self.map.sampleChosen.connect(control.choose)
-        self.target.activated.connect(lambda _: control.explain(self.target.currentData()))
+        self.target.activated.connect(lambda _: control.explain_class(self.target.currentData()))
         self.map_kind.activated.connect(lambda _: control.map(*self.map_kind.currentData()))
         self.links.linkRequested.connect(lambda ids: self._try(control.link, ids))
         self.links.unlinkRequested.connect(lambda ids: self._try(control.unlink, ids))
