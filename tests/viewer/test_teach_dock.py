@@ -125,6 +125,15 @@ def test_two_models_that_differ_fill_the_queue(dock, qtbot, three_kinds):
     settled(qtbot, dock)
 
 
+def test_a_refusal_is_taken_back_once_there_is_something_to_learn_from(dock, qtbot):
+    dock.review.prepare()
+    QTest.mouseClick(dock.fine_tune.start_button, Qt.MouseButton.LeftButton)
+    assert "No cell of these slides is decided yet" in dock.fine_tune.message.text()
+    dock.review.controller.decider.decide([dock.state.analysis.cells.table["uid"].iloc[0]], "LYT")
+    qtbot.waitUntil(lambda: not dock.fine_tune.message.text())
+    assert "1 decided cell of 1 slide" in dock.fine_tune.form.data.text()
+
+
 def test_the_cells_that_speak_for_a_patients_call_come_first(dock, tmp_path, three_kinds):
     uids = three_kinds[0].cells.table["uid"].tolist()
     path = tmp_path / "calls_cells.csv"

@@ -139,7 +139,8 @@ class FineTuneForm(QWidget):
         counts = Counter(code for code in decided.values() if code not in LEFT_OUT)
         listed = ", ".join(f"{code} {n}" for code, n in counts.most_common())
         slides = f"{here} slide{'' if here == 1 else 's'}"
-        self.data.setText(f"{sum(counts.values())} decided cells of {slides}: {listed or 'none yet'}")
+        n = sum(counts.values())
+        self.data.setText(f"{n} decided cell{'' if n == 1 else 's'} of {slides}: {listed or 'none yet'}")
         self.base.setText("no model yet" if base is None else f"{base.name} {base.version}")
         if not self.name.text() and base is not None:
             self.name.setText(f"{base.name}-tuned")

@@ -50,7 +50,7 @@ class TeachDock(QWidget):
         self.fine_tuning = FineTuning(self.state, self.fine_tune.bar, self)
         self.listening = Listening()
         self._more: dict[str, int] = {}
-        self._placed = False
+        self._placed = self._refused = False
         self._soon = QTimer(self, singleShot=True, interval=_COUNT_MS)
         self._soon.timeout.connect(self._count)
         self._build()
@@ -148,6 +148,7 @@ class TeachDock(QWidget):
             self.fine_tuning.start(self._base(), form.value(), form.name.text(), form.datasets())
         except AmlError as error:
             self.fine_tune.say(f"⚠ {in_words(error)}")
+            self._refused = True
 
     def _on_adopt(self, result: FineTuned) -> None:
         try:
@@ -189,6 +190,9 @@ class TeachDock(QWidget):
         analyses = [a for a in (self.state.analysis, *self.state.others) if a is not None]
         here = [a for a in analyses if a.cells.table["uid"].isin(decided.keys()).any()]
         form = self.fine_tune.form
+        if self._refused and decided:
+            self._refused = False
+            self.fine_tune.say("")  # there is something to learn from now
         form.show_data(decided, self._base(), self._more, form.value().min_cells, here=len(here))
 
     def _on_failed(self, error: BaseException) -> None:
