@@ -92,5 +92,5 @@ class Wanted:
 @cache
 def _quality_genes() -> frozenset[str]:
     """All known genes by which quality is judged."""
-    heads = {name[0] for name in QUALITY_NAMES}
-    return frozenset(gene for gene in gene_book().symbols if gene[0] in heads and is_quality_gene(gene))
+    heads = {name[:2] for name in QUALITY_NAMES}
+    return frozenset(gene for gene in gene_book().symbols if gene[:2] in heads and is_quality_gene(gene))
