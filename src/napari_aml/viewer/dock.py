@@ -275,7 +275,7 @@ class SmearReviewWidget(QWidget):
 
     def _on_busy(self, busy: bool) -> None:
         self._enable()
-        if not busy and self.controller.bridge.image is None:  # it was closed during the job
+        if not busy and self.controller.bridge.image is None is self.state.analysis:  # closed during the job
             self._on_picture(self.picture())
 
     def _on_finished(self) -> None:
