@@ -150,7 +150,9 @@ class AnalysisForm(QWidget):
             self.picture.choices = [(layer.name, layer) for layer in layers]
             keep = chosen if chosen is not None else before
             there = [layer for layer in layers if layer is keep]
-            self.picture.value = there[0] if there else (layers[-1] if layers else None)
+            # Not a grey layer where there is a colour one: layers of an earlier review may still lie above the smear.
+            coloured = [layer for layer in layers if getattr(layer, "rgb", True)] or list(layers) or [None]
+            self.picture.value = there[0] if there else coloured[-1]
         if self.picture.value is not before or chosen is not None:
             self.pictureChanged.emit(self.picture.value)
 
