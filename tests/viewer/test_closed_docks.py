@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtTest import QTest
@@ -57,6 +58,32 @@ def test_a_review_that_is_closed_and_opened_again_takes_its_docks_along(make_nap
     if title == "Cell gallery":
         assert len(again.panel.model.cells) == 6
     for widget in (again, second):
+        widget.shut_down()
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=20_000)
+
+
+def test_a_review_opened_after_the_expression_stands_beside_it(make_napari_viewer, qtbot):
+    """Below it both make the window higher than a laptop. It takes the smear, not what lies on it."""
+    viewer = make_napari_viewer(show=True)
+    window = viewer.window._qt_window
+    window.resize(1366, 700)
+    smear = viewer.add_image(np.zeros((60, 80, 3), np.uint8), rgb=True, name="smear")
+    viewer.add_image(np.zeros((60, 80)), name="heatmap of an earlier review")
+    expression = open_dock(viewer, "Expression")
+    QTest.qWait(200)
+    before = window.height()
+    review = open_dock(viewer, "Smear review")
+    qtbot.waitUntil(lambda: dock_of(review) in window.tabifiedDockWidgets(dock_of(expression)), timeout=5_000)
+    QTest.qWait(200)
+    assert window.height() == before and review.picture() is smear
+    gallery = open_dock(viewer, "Cell gallery")
+    qtbot.waitUntil(gallery.panel.isVisible, timeout=5_000)
+    close_by_cross(review)
+    before = window.height()
+    review = open_dock(viewer, "Smear review")
+    QTest.qWait(600)
+    assert dock_of(review) in window.tabifiedDockWidgets(dock_of(expression)) and window.height() == before
+    for widget in (review, expression):
         widget.shut_down()
     qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=20_000)
 

@@ -155,8 +155,9 @@ def test_another_file_takes_the_place_of_map_banner_and_units(viewer, make_dock,
     dock.controller._take(opened)
     dock.links.tick([dock.links.value()[0].slide_id])
     QTest.mouseClick(dock.links.link_button, Qt.MouseButton.LeftButton)
-    assert dock.linked_row.isHidden()
-    dock.controller.choose("B")
+    assert dock.linked_row.isHidden() and "Linked to A" in dock.status.text()
+    dock.chooser.setValue("B")
+    assert dock.status.text() == ""
     assert not dock.linked_row.isHidden() and "linked to A in values.csv" in dock.linked.text()
     QTest.mouseClick(dock.linked_button, Qt.MouseButton.LeftButton)
     assert dock.controller.sample == "A" and dock.linked_row.isHidden()

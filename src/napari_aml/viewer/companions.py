@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer
 
-from napari_aml.viewer.private import unwrap
+from napari_aml.viewer.private import dock_of, stack_dock, unwrap
 from napari_aml.viewer.sessions import docks, find_review
 
 
@@ -37,6 +37,40 @@ class ClosedWithItsDock(QObject):
         return False
 
 
+class Neighbour(QObject):
+    """Lets a review dock that is opened later stand behind a tab beside a widget's dock, the window as high as it was.
+
+    napari puts it below instead, and makes the window higher than the screen where both have no room.
+
+    Parameters
+    ----------
+    widget
+        The dock's widget.
+    viewer
+        The viewer.
+    stack
+        Whether the review goes onto this dock; else only the window keeps its size.
+    """
+
+    def __init__(self, widget: Any, viewer: Any, *, stack: bool = True) -> None:
+        super().__init__(widget)
+        self._widget, self._viewer, self._stack = widget, viewer, stack
+        docks.review_changed.connect(self._on_review)
+        widget.destroyed.connect(partial(_let_go, self._on_review))
+
+    def _on_review(self, viewer: int) -> None:
+        window = dock_of(self._widget)[1]
+        if viewer == id(unwrap(self._viewer)) and window is not None and find_review(self._viewer) is not None:
+            size = window.size()  # the new dock is not in the window yet
+            QTimer.singleShot(0, self, lambda: self._stand_beside(window, size))
+
+    def _stand_beside(self, window: Any, size: Any) -> None:
+        review = find_review(self._viewer)
+        if review is not None and self._stack:
+            stack_dock(review, self._widget)
+        QTimer.singleShot(0, window, lambda: window.resize(size))  # once the docks have found their places
+
+
 class Companion(QObject):
     """Rests while the review dock of a widget is closed; opens the widget's dock anew for the review that comes next.
 
@@ -55,6 +89,7 @@ class Companion(QObject):
     def __init__(self, widget: Any, viewer: Any, title: str) -> None:
         super().__init__(widget)
         ClosedWithItsDock(widget)
+        Neighbour(widget, viewer, stack=False)
         self._widget, self._viewer, self._title = widget, viewer, title
         docks.review_changed.connect(self._on_review)
         widget.destroyed.connect(partial(_let_go, self._on_review))

@@ -21,7 +21,7 @@ from napari_aml.ui.expression_links import SlideLinks, SlideRow
 from napari_aml.ui.expression_map import SampleMap
 from napari_aml.ui.expression_samples import SampleChooser
 from napari_aml.ui.jobs import JobBar, in_words
-from napari_aml.viewer.companions import ClosedWithItsDock
+from napari_aml.viewer.companions import ClosedWithItsDock, Neighbour
 from napari_aml.viewer.expression_controller import ExpressionController
 from napari_aml.viewer.expression_slides import SlideSource
 from napari_aml.viewer.pages import page, scrolled
@@ -72,6 +72,7 @@ class ExpressionWidget(QWidget):
         self.tabs.setVisible(find_review(napari_viewer) is None)
         register_expression(napari_viewer, self)
         ClosedWithItsDock(self)
+        Neighbour(self, napari_viewer)
         # Where it is destroyed all the same, it must stop listening.
         self.destroyed.connect(partial(_let_go, napari_viewer, self.slides))
         QTimer.singleShot(0, self.prepare)
@@ -149,8 +150,8 @@ class ExpressionWidget(QWidget):
         form.optionsChanged.connect(self._on_options)
         form.modelChosen.connect(self._on_model)
         form.modelFolderChosen.connect(lambda folder: self._try(self._open_model, folder))
-        self.chooser.sampleChosen.connect(control.choose)
-        self.map.sampleChosen.connect(control.choose)
+        for widget in (self.chooser, self.map):
+            widget.sampleChosen.connect(self._on_chosen)
         self.target.activated.connect(lambda _: control.explain_class(self.target.currentData()))
         self.map_kind.activated.connect(lambda _: control.map(*self.map_kind.currentData()))
         self.links.linkRequested.connect(lambda ids: self._try(control.link, ids))
@@ -216,6 +217,11 @@ class ExpressionWidget(QWidget):
     def _on_options(self) -> None:
         self.controller.options = self.form.value()
         self._try(self.controller.reopen)
+
+    def _on_chosen(self, sample: str) -> None:
+        if sample != self.controller.sample:
+            self.show_message("")  # what was said is of another sample
+        self.controller.choose(sample)
 
     def _on_example(self) -> None:
         self.form.setValue(ReadingOptions())  # the example is read as it is

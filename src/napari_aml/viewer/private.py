@@ -189,7 +189,7 @@ def move_dock(widget: Any, size: int) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtWidgets import QDockWidget
 
-    dock, window = _dock_of(widget)
+    dock, window = dock_of(widget)
     if window is None or dock.isFloating():
         return
     if window.dockWidgetArea(dock) != Qt.DockWidgetArea.BottomDockWidgetArea:
@@ -215,7 +215,7 @@ def stack_dock(widget: Any, upon: Any) -> None:
 
     Below each other neither would have room on a laptop.
     """
-    (dock, window), (other, others_window) = _dock_of(widget), _dock_of(upon)
+    (dock, window), (other, others_window) = dock_of(widget), dock_of(upon)
     if window is None or others_window is not window or dock.isFloating() or other.isFloating():
         return
     if dock not in window.tabifiedDockWidgets(other):
@@ -223,7 +223,7 @@ def stack_dock(widget: Any, upon: Any) -> None:
         dock.raise_()
 
 
-def _dock_of(widget: Any) -> tuple[Any, Any]:
+def dock_of(widget: Any) -> tuple[Any, Any]:
     """Return the dock that holds a widget and its window, (None, None) where it is in none."""
     from qtpy.QtWidgets import QDockWidget, QMainWindow
 
