@@ -68,7 +68,7 @@ class Neighbour(QObject):
         review = find_review(self._viewer)
         if review is not None and self._stack:
             stack_dock(review, self._widget)
-        QTimer.singleShot(0, window, lambda: window.resize(size))  # once the docks have found their places
+        QTimer.singleShot(0, window, lambda: _shrink(window, size))  # once the docks have found their places
 
 
 class Companion(QObject):
@@ -108,6 +108,12 @@ class Companion(QObject):
         window.remove_dock_widget(self._widget)
         self._widget.deleteLater()
         window.add_plugin_dock_widget("napari-aml", title)
+
+
+def _shrink(window: Any, size: Any) -> None:
+    """Take back what a window grew; one that fills the screen is left as it is."""
+    if window.height() > size.height() and not (window.isMaximized() or window.isFullScreen()):
+        window.resize(size)
 
 
 def _let_go(listener: Any, *_: object) -> None:
