@@ -70,5 +70,6 @@ class SlideMissingError(ProjectError):
         where = f" at '{path}'" if path else ""
         super().__init__(
             f"The picture '{name}' is not found{where}. Its cells and decisions are safe in the project.",
-            "Connect its drive, or say where it is now: napari-aml project verify PROJECT --look-in FOLDER.",
+            "Connect its drive, or say where it is now: 'Find pictures …' in the dock, in a shell "
+            "'napari-aml project verify PROJECT --look-in FOLDER'.",
         )
