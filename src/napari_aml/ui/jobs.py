@@ -21,7 +21,7 @@ from napari_aml.progress import Progress, Steps
 log = logging.getLogger(__name__)
 
 #: A cancelled job that has not reached its next step by then is let go: it ends by itself and is not listened to.
-_PATIENCE_MS = 800
+_PATIENCE_MS = 500
 
 
 @dataclass(frozen=True)
