@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_aml.expression import digits, memory
+from napari_aml.expression import digits
 from napari_aml.expression.digits import read_lines, split_lines, whole_numbers
 from napari_aml.expression.ensembl import EnsemblIndex
 from napari_aml.expression.memory import zeros
@@ -134,18 +133,6 @@ def test_closing_starts_nothing_more():
     next(found)
     found.close()
     assert len(begun) < 20
-
-
-@pytest.mark.parametrize("start", [0, 3])
-def test_memory_that_is_fetched_ahead_keeps_what_it_holds(start, monkeypatch):
-    monkeypatch.setattr(memory, "threads", lambda: 2)
-    made = zeros((3000, 1000))
-    made[:] = 1
-    memory.fetch_ahead(made[start:])
-    made[1000:] = 2
-    while any(thread.name == "memory" for thread in threading.enumerate()):
-        time.sleep(0.01)
-    assert (made[:1000] == 1).all() and (made[1000:] == 2).all()
 
 
 @settings(deadline=None, max_examples=50)

@@ -14,7 +14,7 @@ import numpy as np
 from napari_aml.expression.digits import whole_numbers
 from napari_aml.expression.errors import CellValueError, ExpressionReadError
 from napari_aml.expression.layout import Layout, is_missing, is_number, split
-from napari_aml.expression.memory import check_fits, fetch_ahead, zeros
+from napari_aml.expression.memory import check_fits, zeros
 from napari_aml.expression.opening import Span, TextFile
 from napari_aml.expression.threads import executor, threads
 from napari_aml.progress import Progress, Steps
@@ -24,8 +24,6 @@ WIDE = 4000
 #: What a thread is given at a time. Handing over costs far more than it seems, above all on a virtual machine, and
 #: Arrow's parser has a cost a block and column: hence few large blocks.
 _TASK_SIZE = 1 << 21
-#: Bytes of new memory that another core brings in while the first half of it is filled.
-_AHEAD = 1 << 22
 #: What is read and looked at in one go within: it and what is computed from it stay in the processor's cache.
 _IN_CACHE = 1 << 18
 
@@ -143,9 +141,8 @@ class Growing:
     """
 
     def __init__(self, text: TextFile, width: int, limit: int | None) -> None:
-        self.text, self.limit, self.filled, self._reserved, self._fetched = text, limit, 0, 0, 0
+        self.text, self.limit, self.filled, self._reserved = text, limit, 0, 0
         self.values = np.empty((0, width), np.float32)
-        self._ahead = _AHEAD // (4 * width)  # rows
 
     def has_room(self, lines: int) -> bool:
         """Whether so many more rows fit."""
@@ -159,7 +156,7 @@ class Growing:
         # Memory that is asked for and not written to costs nothing: a quarter more saves copying.
         larger = zeros((max(seen, rows + rows // 4), self.values.shape[1]))
         larger[: self.filled] = self.values[: self.filled]
-        self.values, self._reserved, self._fetched = larger, self.filled, self.filled
+        self.values, self._reserved = larger, self.filled
 
     def reserve(self, lines: int, place: int | None = None) -> slice:
         """Set rows aside for one block; where `place` is given (see `grow`), there need be no room for them yet."""
@@ -167,9 +164,6 @@ class Growing:
             self.grow(lines, place)
         room = slice(self._reserved, self._reserved + lines)
         self._reserved = room.stop
-        if room.stop > self._fetched - self._ahead // 2:
-            start, self._fetched = max(room.stop, self._fetched), room.stop + self._ahead
-            fetch_ahead(self.values[start : self._fetched])
         return room
 
     def release(self) -> None:

@@ -17,7 +17,7 @@ from napari_aml.expression.errors import PanelError
 from napari_aml.expression.genes import current_names
 from napari_aml.expression.lengths import BUNDLED, GeneLengths, lengths_of
 from napari_aml.expression.matrix import ExpressionMatrix
-from napari_aml.expression.memory import fetch_ahead, zeros
+from napari_aml.expression.memory import zeros
 from napari_aml.expression.threads import in_threads
 from napari_aml.progress import Progress, Steps, run
 
@@ -128,8 +128,6 @@ def prepare_steps(
     """
     panel = tuple(panel)
     yield Progress(0, len(matrix), "Finding the model's genes")
-    values = zeros((len(matrix), len(panel)))
-    fetch_ahead(values)
     places = places_in_panel(matrix, panel)
     factors, source = np.ones(len(panel)), ""
     uncorrected = matrix.scale.per_length is False
@@ -141,6 +139,7 @@ def prepare_steps(
     missing = tuple(panel[i] for i in np.flatnonzero(places < 0))
     _check_missing(matrix, panel, missing)
     there = np.flatnonzero(places >= 0)
+    values = zeros((len(matrix), len(panel)))
     filled = zeros(values.shape) if missing and reference is not None else None
     inside, share = np.zeros(len(matrix)), np.zeros(len(matrix))
     all_there = len(there) == len(panel)
