@@ -4,8 +4,9 @@ Features of the same cells, those of the test part of the demonstration bundle's
 (PBC and AML-Cytomorphology_LMU):
 
 shipped   the shipped bundle.
-bccd      the shipped bundle on white cells of another microscope (BCCD, fields with one white cell of known type):
-          a slide on which the bundle fails.
+bccd      the shipped bundle on white cells of another microscope (BCCD, fields with one white cell of known type),
+          recoloured as the main job does.
+lost      the same in their own colours: a slide on which the bundle fails.
 imagenet  EfficientNet-Lite0 with ImageNet weights, which has never seen a blood cell and says nothing of classes.
 
 Extraction is costly on a CPU; `--cache` keeps what was extracted.
@@ -19,9 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-FEATURES = ("shipped", "bccd", "imagenet")
-TYPES = {"NEUTROPHIL": "NGS", "EOSINOPHIL": "EOS", "LYMPHOCYTE": "LYT", "MONOCYTE": "MON", "BASOPHIL": "BAS"}
-BCCD_UM = 0.07
+FEATURES = ("shipped", "bccd", "lost", "imagenet")
 
 
 @dataclass
@@ -63,7 +62,8 @@ def load(features: str, data: Path, cache: Path) -> Labelled:
     kept = cache / f"labelled_{features}.npz"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, **(_bccd(data) if features == "bccd" else _extract(features, data, cache)))
+        foreign = features in ("bccd", "lost")
+        np.savez(kept, **(_bccd(data, features == "bccd") if foreign else _extract(features, data, cache)))
     with np.load(kept, allow_pickle=False) as z:
         said = z["probabilities"] if z["probabilities"].size else None
         return Labelled(
@@ -115,30 +115,18 @@ def _imagenet(crops: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _bccd(data: Path) -> dict[str, np.ndarray]:
-    from xml.etree import ElementTree
-
-    import pandas as pd
+def _bccd(data: Path, recoloured: bool) -> dict[str, np.ndarray]:
+    from site_adaptation import white_cells
 
     import napari_aml as aml
     from napari_aml.progress import run
 
-    bundle, folder = aml.load_bundle(), data / "smears_bccd"
-    types = pd.read_csv(folder / "wbc_types.csv").dropna()
-    crops, truth, names = [], [], []
-    for name, kind in types.itertuples(index=False):
-        root = ElementTree.parse(folder / "annotations_voc" / f"{name}.xml").getroot()
-        boxes = [o.find("bndbox") for o in root.iter("object") if o.findtext("name") == "WBC"]
-        if kind not in TYPES or len(boxes) != 1:
-            continue
-        x0, y0, x1, y1 = (float(boxes[0].findtext(side)) for side in ("xmin", "ymin", "xmax", "ymax"))
-        slide = aml.open_slide(folder / "images" / f"{name}.jpg", BCCD_UM)
-        crops.append(aml.crops(slide, [(y0 + y1) / 2], [(x0 + x1) / 2], bundle.crop_um, bundle.crop_px)[0])
-        truth.append(bundle.codes.index(TYPES[kind]))
-        names.append(name)
-    told = run(aml.predict_steps(bundle, np.stack(crops)))
-    n = len(truth)
+    bundle = aml.load_bundle()
+    crops, codes = white_cells(data, bundle.crop_um, bundle.crop_px, bundle.stains if recoloured else ())
+    told = run(aml.predict_steps(bundle, crops))
+    n = len(codes)
     return {
         "embedding": told.embedding, "probabilities": told.probabilities, "codes": np.array(bundle.codes),
-        "truth": np.array(truth), "groups": np.arange(n), "source": np.full(n, "bccd"), "path": np.array(names),
+        "truth": np.array([bundle.codes.index(code) for code in codes]), "groups": np.arange(n),
+        "source": np.full(n, "bccd"), "path": np.array([str(i) for i in range(n)]),
     }  # fmt: skip
