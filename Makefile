@@ -10,13 +10,16 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	if command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	then echo $$p; break; fi; done)
 
-.PHONY: demo test env env-test screen lint lock clean
+.PHONY: demo test search env env-test screen lint lock clean
 
 demo: env ## Run the main job on the shipped smears; open napari on the results where there is a display
 	$(BIN)/napari-aml demo --out demo-results
 
 test: env-test screen ## Run the whole test suite on a virtual screen
 	sh tools/on-screen.sh $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+search: env-test screen ## Look for counterexamples: the property-based tests with ten times as many examples, drawn anew
+	NAPARI_AML_SEARCH=10 sh tools/on-screen.sh $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 env: $(VENV)/.installed
 

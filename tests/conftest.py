@@ -7,7 +7,10 @@ from pathlib import Path
 
 os.environ.setdefault("NAPARI_ASYNC", "0")
 
+import property_based
 import pytest
+
+property_based.configure()
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -33,3 +36,9 @@ def shared_data() -> Path:
 def bccd_field(shared_data: Path) -> Path:
     """One whole field of BCCD, 640x480, with a neutrophil in it."""
     return shared_data / "smears_bccd" / "images" / "BloodImage_00000.jpg"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With NAPARI_AML_SEARCH=N: only the property-based tests, with N times as many examples, drawn anew."""
+    if property_based.FACTOR:
+        property_based.search(items)

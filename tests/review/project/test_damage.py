@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from project_parts import said, standing, verify
 
+from napari_aml.errors import AmlError
 from napari_aml.review.project import Project
 from napari_aml.review.project.errors import DamagedProjectError, NotSavedError, ReadOnlyProjectError
 
@@ -172,21 +175,67 @@ def test_the_card_is_written_anew(filled):
     assert json.loads((folder / "project.json").read_text()) == told
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.floats(0, 1), length=st.integers(1, 9000), fill=st.sampled_from([b"\x00", b"\xff", b"A"]))
+FILLS = {
+    "zeros": lambda n: bytes(n), "ones": lambda n: b"\xff" * n, "letters": lambda n: b"A" * n,
+    "blobs": lambda n: b"\x0c" * n, "noise": lambda n: random.Random(n).randbytes(n),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 171_000), length=st.integers(1, 9000), fill=st.sampled_from(sorted(FILLS)))
+@example(place=1720, length=8, fill="ones")  # names in the schema: sqlite cannot even say what is wrong
+@example(place=3680, length=1, fill="ones")  # the name of a column
+@example(place=1472, length=40, fill="ones")  # lengths beyond all memory
+@example(place=24_369, length=4096, fill="zeros")  # where the picture is
+@example(place=24_408, length=700, fill="letters")
+@example(place=95_148, length=100, fill="blobs")  # types of values
+@example(place=129_719, length=3, fill="blobs")
 def test_whatever_part_of_the_record_is_overwritten_no_decision_is_lost(filled, place, length, fill):
+    """The examples are places where something else than sqlite's integrity check must see it."""
     folder, before = filled
     spoiled = folder.with_name("spoiled.amlproj")
     shutil.rmtree(spoiled, ignore_errors=True)
     shutil.copytree(folder, spoiled)
     record = spoiled / "project.sqlite"
     data = bytearray(record.read_bytes())
-    start = int(place * (len(data) - 1))
-    data[start : start + length] = fill * len(data[start : start + length])
+    data[place : place + length] = FILLS[fill](len(data[place : place + length]))
     record.write_bytes(data)
+    with suppress(AmlError), Project.open(spoiled, read_only=length % 2 == 0) as project:  # damage is said in words
+        assert len(project.decisions()) + len(project.readers) + len(project.runs) + len(project.events)
+        for entry in project.slides():
+            project.analysis(entry.slide_id)
     verify(spoiled, repair=True)
     assert standing(verify(spoiled)) == []
     assert decisions_of(spoiled) == before
+
+
+def test_a_place_that_the_record_has_wrong_is_taken_from_its_second_copy(filled):
+    folder, _ = filled
+    with sqlite3.connect(folder / "project.sqlite") as db:
+        db.execute("UPDATE slides SET path = 'AAAA', absolute = 'AAAA', name = 'AAAA'")
+    db.close()
+    assert any("is missing" in text for text in standing(verify(folder)))
+    assert any("second copy" in f.text for f in verify(folder, repair=True)) and standing(verify(folder)) == []
+    with Project.open(folder) as project:
+        assert project.slides()[0].name == "field" and project.events[-1]["action"] == "slide restored"
+
+
+@pytest.mark.parametrize("change", ["uid = x'00ff'", "shown = '{'", "shown = x'00'"])
+def test_values_of_another_kind_are_said(filled, change):
+    folder, before = filled
+    with sqlite3.connect(folder / "project.sqlite") as db:
+        db.execute("DROP TRIGGER decisions_stay")
+        db.execute(f"UPDATE decisions SET {change} WHERE seq = 17")
+        db.execute("CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions "
+                   "BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END")  # fmt: skip
+    db.close()
+    if "shown" in change:
+        with Project.open(folder) as project, pytest.raises(DamagedProjectError, match="decision"):
+            project.decisions()
+    assert standing(verify(folder))
+    verify(folder, repair=True)
+    assert standing(verify(folder)) == [] and decisions_of(folder) == before
 
 
 # ---- disks that take nothing ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from napari_aml.review.links import ExpressionLink
 from napari_aml.review.project.pictures import places
 from napari_aml.review.project.record import Record
 
-_READ = "SELECT slide_id, path, absolute, sample, sha256, age, sex, added FROM links"
+_COLUMNS = ("slide_id", "path", "absolute", "sample", "sha256", "age", "sex", "added")
 
 
 class ProjectLinks:
@@ -23,14 +23,14 @@ class ProjectLinks:
         self._folder, self._record = folder, record
 
     def __iter__(self) -> Iterator[ExpressionLink]:
-        return (self._link(row) for row in self._record.all(f"{_READ} ORDER BY slide_id"))
+        return (self._link(row) for row in self._record.rows("links", _COLUMNS, "ORDER BY slide_id"))
 
     def __len__(self) -> int:
         return int(self._record.all("SELECT count(*) FROM links")[0][0])
 
     def link_of(self, slide_id: str) -> ExpressionLink | None:
         """Return a slide's link, None without one."""
-        rows = self._record.all(f"{_READ} WHERE slide_id = ?", (slide_id,))
+        rows = self._record.rows("links", _COLUMNS, "WHERE slide_id = ?", (slide_id,))
         return self._link(rows[0]) if rows else None
 
     def link(self, links: Iterable[ExpressionLink], reader: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from napari_aml.provenance import file_sha256, now_utc
 from napari_aml.review.project.errors import ProjectError, SlideChangedError, SlideMissingError
 from napari_aml.review.project.files import SLIDES
 from napari_aml.review.project.record import Record
+from napari_aml.review.project.schema import misfit
 
 if TYPE_CHECKING:
     from napari_aml.slides import Slide
@@ -242,11 +244,11 @@ class Pictures:
 
     def all(self) -> list[SlideEntry]:
         """Return the slides, in the order in which they were added."""
-        return [SlideEntry(*row) for row in self._record.all(f"SELECT {', '.join(COLUMNS)} FROM slides ORDER BY rowid")]
+        return [SlideEntry(*row) for row in self._record.rows("slides", COLUMNS, "ORDER BY rowid")]
 
     def entry(self, slide_id: str) -> SlideEntry:
         """Return one slide; see `Project.entry`."""
-        rows = self._record.all(f"SELECT {', '.join(COLUMNS)} FROM slides WHERE slide_id = ?", (slide_id,))
+        rows = self._record.rows("slides", COLUMNS, "WHERE slide_id = ?", (slide_id,))
         if not rows:
             raise ProjectError(f"The slide {slide_id} is not in this project.", "Add it first.")
         return SlideEntry(*rows[0])
@@ -258,6 +260,19 @@ class Pictures:
         if located.entry is not None and located.entry != entry and not self._record.read_only:
             self.write(located.entry, "slide moved" if located.status == "moved" else "")
         return located
+
+    def restore(self, slide_id: str, reader: str = "") -> bool:
+        """Take a slide's entry from its second copy, ``slide.json``, where that names a picture that is there."""
+        try:
+            told = json.loads((self._folder / SLIDES / slide_id / "slide.json").read_text("utf-8"))
+            values = [told[name] for name in COLUMNS]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        entry = SlideEntry(*values)
+        if misfit("slides", COLUMNS, values) or entry.slide_id != slide_id or not locate(entry, self._folder).path:
+            return False
+        self.write(entry, "slide restored", reader)
+        return True
 
     def relink(self, search: Path, reader: str) -> list[SlideEntry]:
         """Look for missing pictures in a folder and below."""

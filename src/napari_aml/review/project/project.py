@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +84,7 @@ class Project:
         self._pictures = Pictures(folder, record)
         self._windows = Windows(record, reader)
         self._runs: Runs | None = None
-        self._card = dict(record.all("SELECT key, value FROM meta"))
+        self._card = dict(record.rows("meta", ("key", "value")))
         self.notes: tuple[str, ...] = tuple(self._say_how())
 
     @classmethod
@@ -240,7 +239,7 @@ class Project:
     @property
     def readers(self) -> tuple[str, ...]:
         """Aliases of all who work or worked in it, in the order in which they came."""
-        return tuple(row[0] for row in self._record.all("SELECT alias FROM readers ORDER BY joined, rowid"))
+        return tuple(row[0] for row in self._record.rows("readers", ("alias",), "ORDER BY joined, rowid"))
 
     def add_reader(self, alias: str) -> None:
         """Let a reader join."""
@@ -253,8 +252,9 @@ class Project:
     def events(self) -> list[dict[str, Any]]:
         """What happened besides decisions, in order."""
         names = ("seq", "time", "reader", "action", "object", "detail", "app")
-        rows = self._record.all(f"SELECT {', '.join(names)} FROM events ORDER BY seq")
-        return [{**dict(zip(names, row, strict=True)), "detail": json.loads(row[5])} for row in rows]
+        rows = self._record.rows("events", names, "ORDER BY seq")
+        told = self._record.parsed
+        return [{**dict(zip(names, row, strict=True)), "detail": told(row[5], "events")} for row in rows]
 
     # ---- slides --------------------------------------------------------------------------------------------
 

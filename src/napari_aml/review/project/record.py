@@ -15,7 +15,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,11 @@ from napari_aml.review.project.errors import (
 )
 from napari_aml.review.project.files import RECORD, making_many
 from napari_aml.review.project.mirror import Mirror
-from napari_aml.review.project.schema import APPLICATION_ID, VERSION, migrate, version
+from napari_aml.review.project.schema import APPLICATION_ID, VERSION, migrate, misfit, version
 from napari_aml.review.project.windows import other_machine
 
+#: What sqlite says of a record that it cannot read: of spoiled names it cannot even say so, and lengths may be absurd.
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError, MemoryError)
 KINDS = frozenset((CLASS, TAG, NOTE, REGION, MASK))
 #: How long a writer waits for another one, seconds.
 PATIENCE = 10.0
@@ -84,13 +86,16 @@ class Record:
         path = folder / RECORD
         if not make and not path.is_file():
             raise DamagedProjectError(folder, f"its record '{RECORD}' is missing.")
-        try:
-            self._db = self._connect(path)
-            self.migrated_from = self._check(make)
-        except sqlite3.DatabaseError as error:
-            if "locked" in str(error):
-                raise NotSavedError(folder, "another window is writing.", "Try again in a moment.") from error
-            raise DamagedProjectError(folder, f"its record cannot be read ({error}).") from error
+        with ExitStack() as failed:
+            failed.callback(self._let_go)
+            try:
+                self._db = self._connect(path)
+                self.migrated_from = self._check(make)
+            except UNREADABLE as error:
+                if "locked" in str(error):
+                    raise NotSavedError(folder, "another window is writing.", "Try again in a moment.") from error
+                raise _unreadable(folder, "its record", error) from error
+            failed.pop_all()
         self.mirror = Mirror(folder)
 
     def _connect(self, path: Path) -> sqlite3.Connection:
@@ -137,9 +142,13 @@ class Record:
     def close(self) -> None:
         """Let go of the files; the write-ahead log goes into the record."""
         with self._lock:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if hasattr(self, "_db"):
             self._db.close()
-            if self._copy is not None:
-                self._copy.cleanup()
+        if self._copy is not None:
+            self._copy.cleanup()
 
     # ---- reading and writing -------------------------------------------------------------------------------
 
@@ -150,8 +159,32 @@ class Record:
                 return self._db.execute(sql, values).fetchall()
             except sqlite3.ProgrammingError as error:
                 raise ProjectError(f"The project '{self.folder}' is closed.", "Open it again.") from error
-            except sqlite3.DatabaseError as error:
-                raise DamagedProjectError(self.folder, f"a part of its record cannot be read ({error}).") from error
+            except UNREADABLE as error:
+                raise _unreadable(self.folder, "a part of its record", error) from error
+
+    def rows(
+        self, table: str, columns: Sequence[str], tail: str = "", values: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Return rows of a table of which each value has its column's type.
+
+        Raises
+        ------
+        DamagedProjectError
+            Where one has not: sqlite itself does not see that.
+        """
+        found = self.all(f"SELECT {', '.join(columns)} FROM {table} {tail}", values)
+        for row in found:
+            if (name := misfit(table, columns, row)) is not None:
+                raise DamagedProjectError(self.folder, f"'{name}' of an entry of its {table} cannot be read.")
+        return found
+
+    def parsed(self, text: str, table: str) -> dict[str, Any]:
+        """Return the JSON object that an entry of a table holds."""
+        try:
+            told = json.loads(text)
+        except ValueError as error:
+            raise DamagedProjectError(self.folder, f"an entry of its {table} cannot be read ({error}).") from error
+        return told if isinstance(told, dict) else {}
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -169,13 +202,13 @@ class Record:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 self._roll_back()
                 if isinstance(error, sqlite3.ProgrammingError):
                     raise ProjectError(f"The project '{self.folder}' is closed.", "Open it again.") from error
                 if isinstance(error, sqlite3.OperationalError):
                     raise NotSavedError(self.folder, _in_words(error)) from error
-                if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
+                if isinstance(error, UNREADABLE) and not isinstance(error, sqlite3.IntegrityError):
                     raise DamagedProjectError(self.folder, f"its record cannot be written ({error}).") from error
                 raise
             except BaseException:
@@ -232,7 +265,11 @@ class Record:
             last = self._rows[-1].seq if self._rows else 0
             with making_many():
                 told: dict[str, dict[str, Any]] = {"{}": {}}  # most of what was on show was so again and again
-                self._rows += [_decision(row, told) for row in self.all(f"{_READ} WHERE seq > ? ORDER BY seq", (last,))]
+                rows = self.all(f"{_READ} WHERE seq > ? ORDER BY seq", (last,))
+                try:
+                    self._rows += [_decision(row, told) for row in rows]
+                except (StopIteration, TypeError, ValueError) as error:  # what was on show is no JSON
+                    raise DamagedProjectError(self.folder, f"a decision cannot be read ({error!r}).") from error
             if after <= 0:
                 return list(self._rows)
             # Places have no gaps, except in a record that lost rows.
@@ -299,6 +336,10 @@ def _check_decision(d: Decision) -> None:
 def _writable(folder: Path) -> bool:
     record = folder / RECORD
     return os.access(folder, os.W_OK) and (not record.exists() or os.access(record, os.W_OK))
+
+
+def _unreadable(folder: Path, what: str, error: Exception) -> DamagedProjectError:
+    return DamagedProjectError(folder, f"{what} cannot be read ({str(error) or 'lengths in it are absurd'}).")
 
 
 def _in_words(error: sqlite3.OperationalError) -> str:

@@ -20,11 +20,13 @@ from napari_aml.review.project.errors import ProjectError
 from napari_aml.review.project.files import CARD, FORMAT, KEPT, RECORD, SLIDES, flush
 from napari_aml.review.project.mirror import Mirror
 from napari_aml.review.project.pictures import COLUMNS as SLIDE_COLUMNS
-from napari_aml.review.project.record import Record, chained
+from napari_aml.review.project.record import COLUMNS as DECISION_COLUMNS
+from napari_aml.review.project.record import UNREADABLE, Record, chained
+from napari_aml.review.project.runs import COLUMNS as RUN_COLUMNS
+from napari_aml.review.project.schema import misfit, plan
 
 _SIDE = ("", "-wal", "-shm")
 _MOST = 5_000_000
-_RUN = ("run_id", "slide_id", "revision", "folder", "created", "bundle_id", "bundle_path", "n_cells", "provenance")
 
 
 def write_card(folder: Path) -> None:
@@ -33,7 +35,7 @@ def write_card(folder: Path) -> None:
         "format": FORMAT, "project_id": uuid.uuid4().hex, "name": folder.stem, "created_utc": now_utc(),
         "research_use": RESEARCH_USE,
     }  # fmt: skip
-    with contextlib.suppress(sqlite3.Error, ProjectError):
+    with contextlib.suppress(*UNREADABLE, ProjectError):
         record = Record(folder, read_only=True)
         card |= {k: v for k, v in record.all("SELECT key, value FROM meta") if k in card}
         record.close()
@@ -83,7 +85,7 @@ class _Remains:
 
     def __init__(self, kept: Path) -> None:
         self._db: sqlite3.Connection | None = None
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*UNREADABLE):
             # A copy of the copy: opening it plays the log in and would change the kept files.
             work = kept / ".reading"
             work.mkdir()
@@ -93,11 +95,15 @@ class _Remains:
             self._db = sqlite3.connect(work / RECORD)
         self._work = kept / ".reading"
 
-    def rows(self, table: str, columns: tuple[str, ...] | str = "*") -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a table that can be read: forwards until the damage, then backwards to it, then singly."""
+    def rows(self, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a table that can be read and whose values have their columns' types."""
+        return (row for row in self._rows(table, columns) if misfit(table, columns, row) is None)
+
+    def _rows(self, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+        """Read forwards until the damage, then backwards to it, then singly."""
         if self._db is None:
             return
-        names = columns if isinstance(columns, str) else ", ".join(columns)
+        names = ", ".join(columns)
         seen: set[int] = set()
         for order in ("ASC", "DESC"):
             try:
@@ -107,13 +113,13 @@ class _Remains:
                     seen.add(row[0])
                     yield row[1:]
                 return
-            except (sqlite3.Error, UnicodeDecodeError):
+            except UNREADABLE:
                 continue
         if not seen:
             return
         for place in range(min(seen), min(max(seen), _MOST) + 1):
             if place not in seen:
-                with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
+                with contextlib.suppress(*UNREADABLE):
                     row = self._db.execute(f"SELECT {names} FROM {table} WHERE rowid = ?", (place,)).fetchone()
                     if row is not None:
                         yield row
@@ -131,10 +137,10 @@ def _decisions(old: _Remains, mirror: Mirror) -> tuple[list[tuple[Any, ...]], in
     chain holds; where it does not, what was said is kept, too, and verify goes on saying so.
     """
     said: dict[int, tuple[Any, ...]] = {}
-    for row in old.rows("decisions"):
-        if len(row) == 13 and isinstance(row[0], int) and all(isinstance(row[i], str) for i in (1, 2, 3, 4, 8, 12)):
-            said.setdefault(row[0], row)
-    copied = {row[0]: row for row in mirror.rows()[0] if len(row) == 13}
+    columns = (*DECISION_COLUMNS, "chain")
+    for row in old.rows("decisions", columns):
+        said.setdefault(row[0], row)
+    copied = {row[0]: row for row in mirror.rows()[0] if misfit("decisions", columns, row) is None}
     out: list[tuple[Any, ...]] = []
     before, from_mirror, used = "", 0, set()
     last = max([*said, *copied], default=0)
@@ -160,14 +166,14 @@ def _fill(work: Path, folder: Path, old: _Remains, decisions: list[tuple[Any, ..
     try:
         with record.writing() as db:
             card = _json(folder / CARD)
-            meta = {**card, **{k: v for k, v in old.rows("meta") if isinstance(k, str)}}
+            meta = {**card, **dict(old.rows("meta", ("key", "value")))}
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in meta.items()])
-            for row in old.rows("readers"):
+            for row in old.rows("readers", ("alias", "joined")):
                 db.execute("INSERT OR IGNORE INTO readers VALUES (?, ?)", row)
             for row in decisions:
                 db.execute(f"INSERT INTO decisions VALUES ({','.join('?' * 13)})", row)
                 db.execute("INSERT OR IGNORE INTO readers VALUES (?, ?)", (row[8], row[10]))
-            slides = {row[0]: row for row in old.rows("slides", SLIDE_COLUMNS) if isinstance(row[0], str)}
+            slides = {row[0]: row for row in old.rows("slides", SLIDE_COLUMNS)}
             for path in sorted(folder.glob(f"{SLIDES}/*/slide.json")):
                 told = _json(path)
                 if told.get("slide_id") == path.parent.name:
@@ -175,19 +181,18 @@ def _fill(work: Path, folder: Path, old: _Remains, decisions: list[tuple[Any, ..
             marks = ",".join("?" * len(SLIDE_COLUMNS))
             for row in slides.values():
                 db.execute(f"INSERT OR IGNORE INTO slides ({', '.join(SLIDE_COLUMNS)}) VALUES ({marks})", row)
-            runs = {row[0]: row for row in old.rows("runs", _RUN) if isinstance(row[0], str)}
+            runs = {row[0]: row for row in old.rows("runs", RUN_COLUMNS)}
             for path in sorted(folder.glob(f"{SLIDES}/*/r*/run.json")):
                 told = _json(path)
                 if told.get("run_id") and told["run_id"] not in runs:
                     told["provenance"] = json.dumps(told.get("provenance", {}))
-                    runs[told["run_id"]] = tuple(told.get(name) for name in _RUN)
+                    runs[told["run_id"]] = tuple(told.get(name) for name in RUN_COLUMNS)
             for row in sorted(runs.values(), key=lambda r: (r[1], r[2])):
                 db.execute("INSERT OR IGNORE INTO runs VALUES (?,?,?,?,?,?,?,?,?)", row)
-            for table, width in (("links", 8), ("sessions", 3)):
-                for row in old.rows(table):
-                    db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({','.join('?' * width)})", row)
-            for row in old.rows("events"):
-                db.execute("INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?,?)", row)
+            for table in ("links", "sessions", "events"):
+                columns = tuple(plan()[1][table])
+                for row in old.rows(table, columns):
+                    db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({','.join('?' * len(columns))})", row)
             record.event(db, "", "record made anew", str(meta.get("project_id", "")), {"decisions": len(decisions)})
         record._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:

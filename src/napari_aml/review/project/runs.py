@@ -6,7 +6,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,9 @@ class Run:
     provenance: dict[str, Any]
 
 
+COLUMNS = tuple(field.name for field in fields(Run))
+
+
 @dataclass(frozen=True)
 class Saved:
     """A revision was saved.
@@ -98,12 +101,9 @@ class Runs:
 
     def all(self, slide_id: str | None = None) -> list[Run]:
         """Return the revisions of a slide, or of all, oldest first."""
-        where, values = ("", ()) if slide_id is None else (" WHERE slide_id = ?", (slide_id,))
-        rows = self._record.all(
-            "SELECT run_id, slide_id, revision, folder, created, bundle_id, bundle_path, n_cells, provenance "
-            f"FROM runs{where} ORDER BY slide_id, revision", values,
-        )  # fmt: skip
-        return [Run(*row[:8], json.loads(row[8])) for row in rows]
+        where, values = ("", ()) if slide_id is None else ("WHERE slide_id = ? ", (slide_id,))
+        rows = self._record.rows("runs", COLUMNS, f"{where}ORDER BY slide_id, revision", values)
+        return [Run(*row[:8], self._record.parsed(row[8], "runs")) for row in rows]
 
     def current(self, slide_id: str) -> Run | None:
         """Return the revision that counts, None where a slide's cells were not found yet."""

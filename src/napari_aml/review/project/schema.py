@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from napari_aml.review.project.errors import NewerProjectError
@@ -57,6 +59,47 @@ CREATE TABLE sessions (reader TEXT PRIMARY KEY, saved TEXT NOT NULL, state TEXT 
 #: Step i makes version i + 1 out of version i. Steps are only ever added.
 MIGRATIONS: tuple[str, ...] = (_TABLES, _EVENTS_AND_WINDOWS)
 VERSION = len(MIGRATIONS)
+
+#: No name or path of a file holds a zero byte.
+_OF_FILES = frozenset({"slides", "runs", "links"})
+_KINDS: dict[str, tuple[type, ...]] = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
+
+
+@cache
+def plan() -> tuple[dict[str, str], dict[str, dict[str, tuple[type, ...]]]]:
+    """Return what a new record holds.
+
+    Returns
+    -------
+    drawn : dict
+        Name of each table, index and trigger → the statement that makes it.
+    kinds : dict
+        Table → column → the types of Python that its values may have.
+    """
+    new = sqlite3.connect(":memory:")
+    try:
+        for script in MIGRATIONS:
+            for statement in statements(script):
+                new.execute(statement)
+        drawn = dict(new.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        kinds = {}
+        for (table,) in new.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            kinds[table] = {
+                name: _KINDS[kind] + (() if needed or key else (type(None),))
+                for _, name, kind, needed, _, key in new.execute(f"PRAGMA table_info({table})")
+            }
+        return drawn, kinds
+    finally:
+        new.close()
+
+
+def misfit(table: str, columns: Sequence[str], row: Sequence[object]) -> str | None:
+    """Return the first column whose value is not of the kind that the table was made for, None where all fit."""
+    kinds = plan()[1][table]
+    for name, value in zip(columns, row, strict=True):
+        if not isinstance(value, kinds[name]) or (table in _OF_FILES and isinstance(value, str) and "\0" in value):
+            return name
+    return None
 
 
 def version(connection: sqlite3.Connection) -> int:

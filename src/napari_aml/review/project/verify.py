@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from napari_aml.review.project.errors import DamagedProjectError, NewerProjectEr
 from napari_aml.review.project.files import CARD, RECORD, SLIDES, SUFFIX
 from napari_aml.review.project.mirror import Mirror
 from napari_aml.review.project.project import Project
-from napari_aml.review.project.record import Record, chained
+from napari_aml.review.project.record import UNREADABLE, Record, chained
 from napari_aml.review.project.rescue import rescue, write_card
-from napari_aml.review.project.schema import MIGRATIONS, statements
+from napari_aml.review.project.schema import plan
 
 Level = Literal["ok", "note", "error"]
 
@@ -104,7 +103,7 @@ def verify_steps(
                 text = f"the picture '{entry.name}' was missing and is found at {entry.path}"
                 found.append(Finding("error", text, True))
         for entry in project.slides():
-            found.append(_picture(project, entry.slide_id))
+            found.append(_picture(project, entry.slide_id, repair))
             yield Progress(4, total, f"Picture {entry.name}")
         yield Progress(5, total, "Looking at what was said")
         found += _words(project, uids)
@@ -156,14 +155,18 @@ def _damage(folder: Path) -> str | None:
         (said,) = record.all("PRAGMA integrity_check(1)")[0]
         if said != "ok":
             return str(said)
-        there = {row[0] for row in record.all("SELECT name FROM sqlite_master")}
-        wanted = {s.split()[2] for script in MIGRATIONS for s in statements(script)}
-        if missing := sorted(wanted - there):
+        drawn, kinds = plan()
+        there = dict(record.all("SELECT name, sql FROM sqlite_master"))
+        if missing := sorted(drawn.keys() - there.keys()):
             return f"it lacks {', '.join(missing)}"
+        if changed := [name for name, statement in drawn.items() if there[name] != statement]:
+            return f"'{changed[0]}' is not as it was made"
+        for table, columns in kinds.items():
+            record.rows(table, tuple(columns))
         if broken := _broken(record):
             return f"decision {broken} is not what was recorded: the chain of hashes breaks there"
         return None
-    except (AmlError, sqlite3.Error) as error:
+    except (AmlError, *UNREADABLE) as error:
         return str(error)
     finally:
         record.close()
@@ -262,8 +265,11 @@ def _cells(project: Project, slide_id: str, repair: bool, uids: dict[str, set[st
         yield Finding("error", f"{slide_id}: no revision of its cells can be read; add the slide anew (decisions stay)")
 
 
-def _picture(project: Project, slide_id: str) -> Finding:
+def _picture(project: Project, slide_id: str, repair: bool) -> Finding:
     entry, located = project.entry(slide_id), project.locate(slide_id)
+    if located.status == "missing" and repair and project._pictures.restore(slide_id, project.reader):
+        name = project.entry(slide_id).name
+        return Finding("error", f"picture '{name}' was not where the record says, but where its second copy says", True)
     if located.status in ("ok", "moved", "none"):
         return Finding("ok", f"picture '{entry.name}': {located}")
     if located.status == "changed":

@@ -94,7 +94,8 @@ class Windows:
         return [w for w, seen in self._listed() if w.id != self.id and _alive(w, seen, now)]
 
     def _listed(self) -> list[tuple[Window, float]]:
-        rows = self._record.all("SELECT id, reader, host, pid, opened, seen FROM windows ORDER BY opened")
+        columns = ("id", "reader", "host", "pid", "opened", "seen")
+        rows = self._record.rows("windows", columns, "ORDER BY opened")
         return [(Window(*row[:5]), float(row[5])) for row in rows]
 
 
