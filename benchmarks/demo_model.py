@@ -2,7 +2,7 @@
 
     python benchmarks/demo_model.py --data DATA --cache FOLDER --model BUNDLE
 
-The shipped bundle (0.2.0) was made on another split and has learnt most of these cells: see `--rows`.
+Version 0.2.0 was made on another split and has learnt most of these cells: see `--rows`.
 
 PBC and AML-Cytomorphology_LMU: the test part of the recipe. Single-cell pictures without pixel size are taken whole,
 under the bundle's views, as `napari-aml classify-crops` does; "28 µm" is how a cell of a slide is seen. BCCD: fields

@@ -77,16 +77,21 @@ def curve(cells: Labelled, order: str, seed: int, batch: int) -> np.ndarray:
         decided.update({pool.uids[r]: str(names[truth[r]]) for r in rows[:batch]})
 
 
+def mean_curve(curves: list[np.ndarray]) -> np.ndarray:
+    """Mean over splits, as far as the shortest goes: groups differ in size, and so do the pools."""
+    return np.mean([c[: min(map(len, curves))] for c in curves], 0)
+
+
 def needed(curves: list[np.ndarray], column: int, level: float) -> float:
     """Decisions at which the mean curve first reaches a level."""
-    mean = np.mean(curves, 0)
+    mean = mean_curve(curves)
     reached = np.flatnonzero(mean[:, column] >= level - 1e-12)
     return float(mean[reached[0], 0]) if len(reached) else float("inf")
 
 
 def decisions(cells: Labelled, orders: list[str], seeds: int, batch: int) -> None:
     curves = {order: [curve(cells, order, seed, batch) for seed in range(seeds)] for order in orders}
-    base = np.mean(curves["random"], 0)
+    base = mean_curve(curves["random"])
     print(f"  at the start: {base[0, 1]:.3f} of the pool's labels right, {base[0, 2]:.3f} outside")
     print(f"  all {base[-1, 0]:.0f} decided: {base[-1, 2]:.3f} outside (balanced {base[-1, 3]:.3f})")
     for column, title, levels in (

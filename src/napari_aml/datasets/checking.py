@@ -58,7 +58,8 @@ def check(dataset: Dataset) -> list[Finding]:
     if unknown:
         found.append(Finding("note", f"The scale (µm per pixel) of {unknown} pictures is unknown: shown whole."))
     for entry in dataset.meta.get("unreadable") or []:
-        found.append(Finding("note", f"Left out when imported: {entry.get('reason', entry)}"))
+        reason = entry.get("reason", entry) if isinstance(entry, dict) else entry
+        found.append(Finding("note", f"Left out when imported: {reason}"))
     return found
 
 

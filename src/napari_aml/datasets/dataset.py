@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FORMAT, FORMAT_VERSION = "napari-aml-dataset", 1
 CARD, MANIFEST, PICTURES, PATIENTS = "dataset.json", "manifest.csv", "pictures", "patients.csv"
+_LISTS = ("notes", "unreadable")
 
 #: Columns of the manifest. Further columns are kept as they are.
 COLUMNS = (
@@ -158,6 +159,9 @@ def _read_card(path: Path) -> dict[str, Any]:
             f"The dataset '{path}' has format version {version!r}; this program reads {FORMAT_VERSION}.",
             "Update napari-aml." if newer else "Import it again.",
         )
+    for entry in _LISTS:
+        if not isinstance(meta.get(entry, []), list):
+            raise DatasetError(f"'{card}': its \"{entry}\" is no list.", "Import the dataset again.")
     return meta
 
 

@@ -27,8 +27,7 @@ def read_columnar_steps(path: Path, kind: str, limit: int | None = None) -> Step
             file = pq.ParquetFile(path)
         except Exception as error:
             raise ExpressionReadError(path, "the Parquet file is damaged.", "Copy it again.") from error
-        schema, count = file.schema_arrow, file.metadata.num_rows
-        check_fits(path, count, len(schema.names), limit)
+        check_fits(path, file.metadata.num_rows, file.metadata.num_columns, limit)
         table = yield from _parquet_steps(path, file)
         name = "Parquet"
     else:
@@ -40,6 +39,11 @@ def read_columnar_steps(path: Path, kind: str, limit: int | None = None) -> Step
             raise ExpressionReadError(path, "the Feather file is damaged.", "Copy it again.") from error
         check_fits(path, table.num_rows, table.num_columns, limit)
         name = "Feather"
+    try:
+        table.validate(full=True)
+        table.column_names  # noqa: B018
+    except ValueError as error:
+        raise ExpressionReadError(path, f"the {name} file is damaged.", "Copy it again.") from error
     return (yield from _from_arrow_steps(path, table, name))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_aml.expression.digits import whole_numbers
+from napari_aml.expression.digits import NotWholeError, whole_numbers
 from napari_aml.expression.errors import CellValueError, ExpressionReadError
 from napari_aml.expression.layout import Layout, is_missing, is_number, split
 from napari_aml.expression.memory import check_fits, zeros
@@ -255,19 +255,30 @@ def _whole(layout: Layout, spans: list[Span], out: np.ndarray) -> Rows | None:
         if read is None:
             return None
         leads += read
-    made = from_leads(layout, leads, out[: len(leads)])
+    try:
+        made = from_leads(layout, leads, out[: len(leads)])
+    except NotWholeError:
+        return None
     made.whole = True
     return made
 
 
 def from_leads(layout: Layout, leads: list[bytes], values: np.ndarray) -> Rows:
-    """Return lines whose values are read: names and the like are in the leading text of each."""
+    """Return lines whose values are read: names and the like are in the leading text of each.
+
+    Raises
+    ------
+    NotWholeError
+        Where a quote hides a delimiter.
+    """
     names_alone = len(layout.names) - len(layout.values) == 1
     if names_alone and layout.id == 0 and layout.length is None and layout.symbol is None:
         text = b"\n".join(leads).decode("utf-8", "replace")
         names = text.split("\n") if leads else []
         return Rows([name.strip(' "') for name in names] if '"' in text or " " in text else names, values)
     cells = [split(lead.decode("utf-8", "replace"), layout.delimiter) for lead in leads]
+    if {len(row) for row in cells} - {len(layout.names) - len(layout.values)}:
+        raise NotWholeError
     lengths = None
     if layout.length is not None:
         lengths = np.array([_length(row[layout.length]) for row in cells], np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def split(line: str, delimiter: str) -> list[str]:
     if '"' in line:
         import csv
 
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+        with suppress(csv.Error):  # a line that is damaged is split as it stands: it is refused for what it holds
+            return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
     cells = line.split(delimiter)
     return cells if line.split(maxsplit=1) == [line] else [cell.strip() for cell in cells]  # no blanks at all
 

@@ -119,6 +119,9 @@ def _from_gtf(path: Path, lines: Iterable[str]) -> GeneLengths:
             continue
         said = dict(_ATTRIBUTE.findall(cells[8]))
         if "gene_id" in said and not said["gene_id"].endswith("_PAR_Y"):
+            if not (cells[3].isdecimal() and cells[4].isdecimal()):
+                place = f"from '{cells[3][:20]}' to '{cells[4][:20]}'"
+                raise ExpressionReadError(path, f"an exon of {said['gene_id'][:40]} lies {place}: no numbers.", _HINT)
             gene = _bare(said["gene_id"])
             exons[gene].add((cells[0], int(cells[3]), int(cells[4])))
             names[gene] = said.get("gene_name", "")

@@ -140,7 +140,7 @@ class TextFile:
         Raises
         ------
         ExpressionReadError
-            A damaged gzip archive, or a line of more than 64 MB (no table).
+            A damaged gzip archive, another encoding than at the beginning, a line of more than 64 MB (no table).
         """
         kept: list[bytes] = []
         with open(self.path, "rb") as disk:
@@ -164,6 +164,10 @@ class TextFile:
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise ExpressionReadError(
                     self.path, "its gzip archive is damaged or cut short.", "Copy it again."
+                ) from error
+            except UnicodeDecodeError as error:
+                raise ExpressionReadError(
+                    self.path, f"its text is not {self.encoding} throughout, as it begins.", "Export it again as UTF-8."
                 ) from error
         rest = b"".join(kept)
         if rest.strip():

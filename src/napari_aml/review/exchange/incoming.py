@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,8 +25,32 @@ TEXTS = ("uid", "slide_id", "class", "runner_up", "code_final", "decided_by", "t
 FLAGS = ("touches_border", "cam_has_evidence", "confirmed", "disputed", "unlike_training")
 
 
+#: What reading raises where a value is of another kind than its place wants, or beyond all bounds.
+MISTAKEN = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
 class ExchangeError(InputError):
     """A file of annotations that cannot be read."""
+
+
+def saying_what_is_damaged(
+    read: Callable[Concatenate[str | Path, _P], _T],
+) -> Callable[Concatenate[str | Path, _P], _T]:
+    """Let a reader of files raise `ExchangeError` for whatever a file holds in the wrong place."""
+
+    @wraps(read)
+    def reading(path: str | Path, *arguments: _P.args, **settings: _P.kwargs) -> _T:
+        try:
+            return read(path, *arguments, **settings)
+        except MISTAKEN as error:
+            raise ExchangeError(
+                f"'{Path(path).name}' is damaged: a value in it is not of the kind that its place wants ({error!r}).",
+                "Export it anew.",
+            ) from error
+
+    return reading
 
 
 @dataclass
@@ -227,7 +253,7 @@ def decisions_from(rows: Iterable[Mapping[str, Any]], remarks: list[str]) -> lis
                     str(row["time"]), number, int(float(row.get("seq") or 0)),
                 )
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError):
+        except MISTAKEN:
             broken += 1
     if broken:
         remarks.append(f"{broken} decisions of the file are damaged and were passed over.")

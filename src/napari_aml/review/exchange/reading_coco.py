@@ -6,7 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from napari_aml.review.exchange.incoming import MOST_BYTES, MOST_ROWS, Builder, ExchangeError, Incoming, decisions_from
+from napari_aml.review.exchange.incoming import (
+    MISTAKEN,
+    MOST_BYTES,
+    MOST_ROWS,
+    Builder,
+    ExchangeError,
+    Incoming,
+    decisions_from,
+    saying_what_is_damaged,
+)
 from napari_aml.review.exchange.shapes import filled, from_run_lengths
 
 _OWN = ("uid", "label", "class", "code_final", "confirmed", "decided_by", "disputed", "tags", "note")
@@ -33,6 +42,7 @@ def load_json(path: Path) -> Any:
         raise ExchangeError(f"'{path.name}' is no whole JSON{where}.", "Export or copy it again.") from error
 
 
+@saying_what_is_damaged
 def read_coco(path: str | Path) -> Incoming:
     """Read a COCO file.
 
@@ -64,7 +74,7 @@ def read_coco(path: str | Path) -> Incoming:
             about["name"] = Path(str(about.get("file_name", ""))).stem
             shape = (int(about["height"]), int(about["width"]))
             builders[about["id"]] = Builder(slide_id, shape, about.get("pixel_size_um"), about)
-        except (KeyError, TypeError, ValueError) as error:
+        except MISTAKEN as error:
             raise ExchangeError(
                 f"An image of '{path.name}' lacks its id, file_name, height or width: {str(image)[:80]}."
             ) from error
@@ -76,7 +86,7 @@ def read_coco(path: str | Path) -> Incoming:
             continue
         try:
             _add(builder, made, names, ours)
-        except (ValueError, TypeError, KeyError, IndexError):
+        except MISTAKEN:
             broken += 1
     if lost:
         remarks.append(f"{lost} annotations belong to no image of the file and were passed over.")

@@ -7,7 +7,15 @@ from typing import Any
 
 from napari_aml.errors import InputError
 from napari_aml.review.decisions import REGION, Decision
-from napari_aml.review.exchange.incoming import MOST_ROWS, Builder, ExchangeError, Incoming, decisions_from
+from napari_aml.review.exchange.incoming import (
+    MISTAKEN,
+    MOST_ROWS,
+    Builder,
+    ExchangeError,
+    Incoming,
+    decisions_from,
+    saying_what_is_damaged,
+)
 from napari_aml.review.exchange.reading_coco import load_json
 from napari_aml.review.exchange.shapes import filled
 from napari_aml.review.regions import ROLES, Region
@@ -15,6 +23,7 @@ from napari_aml.review.regions import ROLES, Region
 _FLAT = ("touches_border", "cam_has_evidence", "unlike_training")
 
 
+@saying_what_is_damaged
 def read_geojson(path: str | Path, slide_id: str = "", reader: str = "") -> Incoming:
     """Read a GeoJSON file of one slide.
 
@@ -55,7 +64,7 @@ def read_geojson(path: str | Path, slide_id: str = "", reader: str = "") -> Inco
                 regions.append(feature)
             else:
                 _add(builder, feature, properties)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        except MISTAKEN:
             broken += 1
     if broken:
         remarks.append(f"{broken} features have no outline that can be filled and were passed over.")
@@ -126,7 +135,7 @@ def _regions(features: list[Any], slide: str, reader: str, remarks: list[str]) -
             known = {"uid": str(metadata["uid"])} if metadata.get("uid") else {}
             region = Region(points, role, **known)
             found.append(Decision(region.uid, slide, region.to_geojson(), reader, REGION))
-        except (KeyError, TypeError, ValueError, IndexError, InputError):
+        except (*MISTAKEN, InputError):
             passed += 1
     if passed:
         remarks.append(

@@ -12,7 +12,16 @@ import numpy as np
 
 from napari_aml.cells.masks import CellMasks
 from napari_aml.review.exchange.curated import CuratedSlide
-from napari_aml.review.exchange.incoming import MOST_BYTES, MOST_ROWS, Builder, ExchangeError, Incoming, decisions_from
+from napari_aml.review.exchange.incoming import (
+    MISTAKEN,
+    MOST_BYTES,
+    MOST_ROWS,
+    Builder,
+    ExchangeError,
+    Incoming,
+    decisions_from,
+    saying_what_is_damaged,
+)
 from napari_aml.review.exchange.texts import restore
 
 #: Names that other programs give to what we call so, in lower case.
@@ -67,6 +76,7 @@ def read_csv_rows(path: Path) -> Iterator[dict[str, str]]:
         raise ExchangeError(f"Line {reader.line_num} of '{path.name}' cannot be read: {error}.") from error
 
 
+@saying_what_is_damaged
 def read_table(path: str | Path) -> Incoming:
     """Read cells from a CSV or Parquet file, with the decisions and slides that lie beside it.
 
@@ -140,7 +150,7 @@ def _builder(slide_id: str, about: dict[str, Any]) -> Builder:
     def number(name: str) -> float:
         try:
             return float(about.get(name) or "nan")
-        except (TypeError, ValueError):
+        except MISTAKEN:
             return float("nan")
 
     height, width, um = number("height_px"), number("width_px"), number("pixel_size_um")
@@ -149,6 +159,7 @@ def _builder(slide_id: str, about: dict[str, Any]) -> Builder:
     return Builder(slide_id, shape, um if um > 0 else None, told)
 
 
+@saying_what_is_damaged
 def read_labels(path: str | Path, slide_id: str = "", nuclei: str | Path | None = None) -> Incoming:
     """Read cells from a label image, with the nuclei and the table that lie beside it.
 

@@ -199,7 +199,7 @@ def _cross(flips: np.ndarray, ring: np.ndarray) -> None:
 def _points(ring: Any) -> np.ndarray:
     try:
         points = np.array(ring, float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("an outline that is no list of points") from error
     if points.ndim != 2 or points.shape[1] < 2 or len(points) < 3 or not np.isfinite(points).all():
         raise ValueError("an outline with less than three points")
@@ -255,7 +255,7 @@ def from_run_lengths(rle: dict[str, Any]) -> tuple[int, int, np.ndarray]:
         height, width = (int(v) for v in rle["size"])
         counts = rle["counts"]
         runs = np.array(_decoded(counts) if isinstance(counts, str | bytes) else counts, np.int64)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise ValueError("run lengths that cannot be read") from error
     if height <= 0 or width <= 0 or runs.ndim != 1 or (runs < 0).any() or runs.sum() > height * width:
         raise ValueError("run lengths that do not fit their picture")
