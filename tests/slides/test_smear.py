@@ -80,6 +80,20 @@ def test_fluorescence_noise_plain_colours_and_grey_are_told(shared_data):
     assert check.doubts == ("grey",) and "no colours" in check.warning and "not look like" not in check.warning
 
 
+def test_gradients_are_told():
+    y, x = np.mgrid[0 : 1 : 480j, 0 : 1 : 640j]
+    round_ = np.exp(-3 * ((x - 0.5) ** 2 + (y - 0.5) ** 2))
+    rainbow = np.stack([179 * x, 0 * x + 200, 0 * x + 230], -1).astype(np.uint8)
+    for made in (
+        np.stack([255 * x, 255 * y, 255 * (1 - x)], -1), np.stack([255 - 60 * x, 255 - 120 * x * y, 255 - 30 * y], -1),
+        np.stack([250 * round_, 200 * round_, 225 * round_], -1), cv2.cvtColor(rainbow, cv2.COLOR_HSV2RGB),
+    ):  # fmt: skip
+        for noise in (0, 3):
+            taken = made + np.random.default_rng(0).normal(0, noise, made.shape)
+            check = check_smear(ArraySlide([np.clip(taken, 0, 255).astype(np.uint8)]))
+            assert "smooth" in check.doubts and "slow change of light or colour" in check.warning
+
+
 def test_a_page_of_text_is_told():
     page = np.full((500, 700, 3), 255, np.uint8)
     for row in range(40, 480, 30):

@@ -16,7 +16,7 @@ from napari_aml.slides.redcells import background_density, views
 if TYPE_CHECKING:
     from napari_aml.slides.slide import Slide
 
-Doubt = Literal["dark", "edges", "brown", "noise", "blank", "grey"]
+Doubt = Literal["dark", "edges", "brown", "noise", "smooth", "blank", "grey"]
 
 _WORDS: dict[str, str] = {
     "dark": "most of it is dark, while a smear is dark cells on a bright ground (fluorescence? a photograph?)",
@@ -24,6 +24,7 @@ _WORDS: dict[str, str] = {
     "brown": "what is stained lets red and green pass and takes blue away, as brown and yellow things do, but not the "
     "stains of blood smears",
     "noise": "it is noise without anything in it",
+    "smooth": "it shows nothing but a slow change of light or colour",
 }
 _WAY_OUT = "Check that the right picture was opened; do not rely on cells found here."
 
@@ -34,6 +35,7 @@ _HARDEST_EDGE = 0.9  # log brightness from pixel to pixel, 99.5th percentile (0.
 _EDGE_TO_NOISE = 1.7  # 99.5th over 95th percentile: hard edges are few, noise (1.4 to 1.6) is everywhere
 _MOST_BROWN = 0.6  # share of the stain that takes blue away far more than green (0.43)
 _LEAST_STRUCTURE = 0.2  # what a blur leaves of the contrast (0.50)
+_LEAST_DETAIL = 0.035  # contrast over 6 px, 99.5th percentile, over that of the whole (0.06; gradients: 0.002 to 0.027)
 _LEAST_CONTRAST = 0.1  # optical density, 99th percentile (0.15)
 _LEAST_COLOUR = 3.0  # difference of the channels, 95th percentile, grey levels (9)
 # Smaller pictures are single cells, sharpened by whatever made them small.
@@ -49,9 +51,9 @@ class SmearCheck:
     Attributes
     ----------
     doubts
-        ``dark``, ``edges``, ``brown``, ``noise``: no smear looks so. ``blank``: nothing is to be seen. ``grey``: no
-        colours. Empty for a picture that may be a smear.
-    light, edge, brown, structure, contrast, colour
+        ``dark``, ``edges``, ``brown``, ``noise``, ``smooth``: no smear looks so. ``blank``: nothing is to be seen.
+        ``grey``: no colours. Empty for a picture that may be a smear.
+    light, edge, brown, structure, detail, contrast, colour
         What was measured (the view that speaks least against the picture); see `measures`.
     """
 
@@ -60,6 +62,7 @@ class SmearCheck:
     edge: float = 0.0
     brown: float = 0.0
     structure: float = 1.0
+    detail: float = 1.0
     contrast: float = 1.0
     colour: float = 255.0
 
@@ -130,7 +133,7 @@ def check_view(rgb: np.ndarray, fine: np.ndarray | None = None) -> SmearCheck:
     depth = np.sqrt((stain**2).sum(2))
     smooth = cv2.GaussianBlur(small, (0, 0), 1.2).astype(np.float32)
     edge, finest = _edges(fine)
-    light, structure = _light(smooth.mean(2)), _structure(small)
+    light, structure, detail = _light(smooth.mean(2)), _structure(small), _detail(smooth)
     contrast, colour = float(np.percentile(depth, 99)), float(np.percentile(np.ptp(smooth, axis=2), 95))
     stained = depth > max(0.12, 0.3 * float(np.percentile(depth, 95)))
     brown = _brown(stain[stained], depth[stained])
@@ -146,9 +149,11 @@ def check_view(rgb: np.ndarray, fine: np.ndarray | None = None) -> SmearCheck:
             doubts.append("brown")
         if min(fine.shape[:2]) >= _LEAST_SIDE and structure < _LEAST_STRUCTURE:
             doubts.append("noise")
+        if min(fine.shape[:2]) >= _LEAST_SIDE and detail < _LEAST_DETAIL:
+            doubts.append("smooth")
         if colour <= _LEAST_COLOUR:
             doubts.append("grey")
-    return SmearCheck(tuple(doubts), light, edge, brown, structure, contrast, colour)
+    return SmearCheck(tuple(doubts), light, edge, brown, structure, detail, contrast, colour)
 
 
 def _middle(slide: Slide, side: int = 800) -> np.ndarray:
@@ -183,6 +188,15 @@ def _structure(rgb: np.ndarray) -> float:
 
     brightness = rgb.mean(2, dtype=np.float32)
     return float(cv2.GaussianBlur(brightness, (0, 0), 4).std() / max(float(brightness.std()), 1e-6))
+
+
+def _detail(smooth: np.ndarray) -> float:
+    """Return the contrast that a blur over 6 px takes away, as a part of the picture's range: cells have edges."""
+    import cv2
+
+    lost = np.abs(smooth - cv2.GaussianBlur(smooth, (0, 0), 6)).max(2)[8:-8, 8:-8]
+    low, high = np.percentile(smooth, [2, 98], axis=(0, 1))
+    return float(np.percentile(lost, 99.5) / max(1.0, float((high - low).max()))) if lost.size else 1.0
 
 
 def _brown(stain: np.ndarray, depth: np.ndarray) -> float:
