@@ -56,9 +56,11 @@ def test_training_writes_networks_that_segment(source: Source, tmp_path: Path, m
     monkeypatch.setattr(fit, "WEIGHTS", {"made up": 1.0})
     threads = torch.get_num_threads()
     try:
-        model = fit.train({"made up": source}, 0.02, tmp_path / "state.pt", batch=2)
+        model = fit.train({"made up": source}, 3, tmp_path / "state.pt", batch=2)
+        again = fit.train({"made up": source}, 3, tmp_path / "again.pt", batch=2)
     finally:
         torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
     fit.export(model, tmp_path, {"version": "test"})
     segmenter = UNetSegmenter(weights=tmp_path)
     assert segmenter.version == "test"

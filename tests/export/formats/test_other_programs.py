@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 
 import numpy as np
@@ -77,6 +78,31 @@ def test_pycocotools_reads_the_file(curation, tmp_path, form):
         assert found.cats[made["category_id"]]["name"] == row.code_final and made["uid"] == row.uid
 
 
+def as_qupath_reads(feature):
+    """Check one feature for what QuPath's own reader asks of it (its PathObjectTypeAdapters and ROITypeAdapters).
+
+    The id must be a UUID, or it is dropped; rings are made without a look at whether they close; measurements become
+    doubles, metadata texts; a type that it does not know becomes an annotation.
+    """
+    import shapely.geometry
+
+    uuid.UUID(feature["id"])
+    shapes = [feature["geometry"]] + ([feature["nucleusGeometry"]] if "nucleusGeometry" in feature else [])
+    for shape in shapes:
+        assert shape["type"] in ("Polygon", "MultiPolygon")
+        polygons = [shape["coordinates"]] if shape["type"] == "Polygon" else shape["coordinates"]
+        for ring in (ring for polygon in polygons for ring in polygon):
+            assert len(ring) >= 4 and ring[0] == ring[-1] and all(len(point) == 2 for point in ring)
+        assert shapely.geometry.shape(shape).is_valid
+    told = feature["properties"]
+    assert told["objectType"] in ("cell", "detection", "annotation") and isinstance(told.get("name", ""), str)
+    if "classification" in told:
+        assert isinstance(told["classification"]["name"], str)
+        assert len(told["classification"]["color"]) == 3 and all(0 <= v <= 255 for v in told["classification"]["color"])
+    assert all(type(v) in (int, float) and math.isfinite(v) for v in told.get("measurements", {}).values())
+    assert all(isinstance(v, str) for v in told.get("metadata", {}).values())
+
+
 def test_qupath_finds_what_it_needs_in_the_geojson(curation, tmp_path):
     import shapely.geometry
 
@@ -87,12 +113,9 @@ def test_qupath_finds_what_it_needs_in_the_geojson(curation, tmp_path):
     assert data["type"] == "FeatureCollection" and len(data["features"]) == len(slide)
     nuclei = slide.masks.to_array("nucleus")
     for feature, row in zip(data["features"], slide.table.itertuples(), strict=True):
-        uuid.UUID(feature["id"])
+        as_qupath_reads(feature)
         properties = feature["properties"]
         assert properties["objectType"] == "cell" and properties["classification"]["name"] == row.code_final
-        assert all(0 <= v <= 255 for v in properties["classification"]["color"])
-        assert all(isinstance(v, int | float) for v in properties["measurements"].values())
-        assert all(isinstance(v, str) for v in properties["metadata"].values())
         assert shapely.geometry.shape(feature["geometry"]).contains(shapely.geometry.shape(feature["nucleusGeometry"]))
         assert shapely.geometry.shape(feature["nucleusGeometry"]).area == (nuclei == row.label).sum()
 

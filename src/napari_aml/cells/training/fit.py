@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import cv2
@@ -50,17 +49,19 @@ def loss(fine: torch.Tensor, coarse: torch.Tensor, cell, nucleus, distance, know
 
 
 def train(
-    sources: dict[str, Source], minutes: float, out: Path, start: Path | None = None, rate: float = 3e-3,
+    sources: dict[str, Source], steps: int, out: Path, start: Path | None = None, rate: float = 3e-3,
     batch: int = 16, seed: int = 0,
 ) -> Both:
-    """Train on some sources for some minutes and return the averaged network.
+    """Train on some sources and return the averaged network.
+
+    The same seed gives the same weights on the same kind of machine.
 
     Parameters
     ----------
     sources
         Labelled pictures by name.
-    minutes
-        Wall time; the learning rate falls to nothing over it.
+    steps
+        The learning rate falls to nothing over them.
     out
         Where the state is written (``.pt``).
     start
@@ -78,10 +79,10 @@ def train(
     model = model.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-3)
     stream = iter(torch.utils.data.DataLoader(_Stream(Scenes(sources, WEIGHTS), seed), batch_size=batch))
-    begun, steps, shown = time.time(), 0, 0.0
-    while (done := (time.time() - begun) / 60 / minutes) < 1:
+    shown = 0.0
+    for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1, (steps + 1) / 80) * (0.5 * (1 + np.cos(np.pi * done)) + 0.002)
+            group["lr"] = rate * min(1, (step + 1) / 80) * (0.5 * (1 + np.cos(np.pi * step / steps)) + 0.002)
         rgb, *truth = next(stream)
         with torch.autocast("cpu", torch.bfloat16):
             fine, coarse = model(rgb.contiguous(memory_format=torch.channels_last))
@@ -90,15 +91,13 @@ def train(
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
         optimiser.step()
-        _average(mean, model, min(0.99, (1 + steps) / (10 + steps)))
-        steps += 1
-        shown = value.item() if steps == 1 else 0.97 * shown + 0.03 * value.item()
-        if steps % 50 == 0:
-            print(f"step {steps}  loss {shown:.4f}  {done:4.0%}", flush=True)
-        if steps % 200 == 0:
+        _average(mean, model, min(0.99, (1 + step) / (10 + step)))
+        shown = 0.97 * shown + 0.03 * value.item() if step else value.item()
+        if step % 50 == 49:
+            print(f"step {step + 1} of {steps}  loss {shown:.4f}", flush=True)
+        if step % 200 == 199:
             torch.save(mean.state_dict(), out)
     torch.save(mean.state_dict(), out)
-    print(f"{steps} steps", flush=True)
     return mean.eval()
 
 
@@ -129,8 +128,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the weights and the card go")
     parser.add_argument("--without", default="", help="sources left out, comma-separated (leave-one-source-out)")
     parser.add_argument("--first", type=Path, help="first.pt of an earlier run; else it is trained on BCCD")
-    parser.add_argument("--first-minutes", type=float, default=11)
-    parser.add_argument("--minutes", type=float, default=22)
+    parser.add_argument("--first-steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=3000)
     args = parser.parse_args()
     left_out = set(filter(None, args.without.split(",")))
     if unknown := left_out - set(WEIGHTS):
@@ -143,15 +142,15 @@ def main() -> None:
         first = Both()
         first.load_state_dict(torch.load(args.first, weights_only=True))
     else:
-        first = train({"bccd": bccd}, args.first_minutes, args.out / "first.pt")
+        first = train({"bccd": bccd}, args.first_steps, args.out / "first.pt")
     sources = {"bccd": bccd, **src.with_help(args.data, first, [n for n in WEIGHTS if n not in {"bccd", *left_out}])}
     sources = {n: s for n, s in sources.items() if n not in left_out and len(s.rgb)}
     print(", ".join(f"{n}: {len(s.rgb)} pictures" for n, s in sources.items()), flush=True)
     if not sources:
-        parser.error("the first network labelled no picture: train it for longer (--first-minutes)")
+        parser.error("the first network labelled no picture: train it for longer (--first-steps)")
     # a network that began on BCCD would have seen it
     start = None if "bccd" in left_out else args.first or args.out / "first.pt"
-    final = train(sources, args.minutes, args.out / "final.pt", start, 2e-3 if start else 3e-3)
+    final = train(sources, args.steps, args.out / "final.pt", start, 2e-3 if start else 3e-3)
     export(final, args.out, src.card(sources))
 
 
