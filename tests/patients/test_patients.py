@@ -157,6 +157,15 @@ def test_a_changed_weight_file_and_another_kind_are_refused(composition, tmp_pat
         load_patient_bundle(tmp_path)
 
 
+@pytest.mark.parametrize("codes", [["MYO"], [["MYO"], "LYT"], None, 3])
+def test_a_card_whose_classes_do_not_fit_its_weights_is_refused(composition, tmp_path, codes):
+    save_patient_bundle(composition, tmp_path / "b", "demo")
+    card = json.loads((tmp_path / "b" / "bundle.json").read_text("utf-8"))
+    (tmp_path / "b" / "bundle.json").write_text(json.dumps(card | {"class_codes": codes}), "utf-8")
+    with pytest.raises(BundleError, match="damaged"):
+        load_patient_bundle(tmp_path / "b")
+
+
 def test_a_cohort_is_the_same_after_saving(tmp_path):
     cohort = composition_cohort(2)
     cohort.save(tmp_path / "c.npz")

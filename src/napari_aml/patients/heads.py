@@ -155,11 +155,22 @@ class AttentionHead:
 
 
 def head_from(name: str, codes: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Head:
-    """Build a head from what was stored."""
+    """Build a head from what was stored.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        When the parts do not fit one another.
+    """
     stored = {key: np.asarray(value, float) for key, value in arrays.items()}
     if name == "attention":
         return AttentionHead(**stored)
-    return LinearHead(name, tuple(codes), **stored)
+    head = LinearHead(name, tuple(codes), **stored)
+    if name not in FEATURES or not all(isinstance(code, str) for code in head.codes):
+        raise ValueError(f"a head '{name}' on the classes {head.codes}")
+    if not head.mean.shape == head.scale.shape == head.weight.shape[1:] == (len(head.codes),):
+        raise ValueError(f"a head on {head.weight.shape[-1]} shares for {len(head.codes)} classes")
+    return head
 
 
 def log_odds(logits: np.ndarray) -> np.ndarray:
