@@ -61,6 +61,12 @@ def test_training_writes_networks_that_segment(source: Source, tmp_path: Path, m
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
+    plain = fit.Both()
+    half, whole = (fit.between(plain, model, share).state_dict() for share in (0.5, 1.0))
+    for name, last in model.state_dict().items():
+        assert torch.equal(whole[name], last)
+        if last.dtype.is_floating_point:
+            torch.testing.assert_close(half[name], (plain.state_dict()[name] + last) / 2)
     fit.export(model, tmp_path, {"version": "test"})
     segmenter = UNetSegmenter(weights=tmp_path)
     assert segmenter.version == "test"

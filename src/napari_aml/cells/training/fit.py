@@ -110,6 +110,23 @@ def _average(mean: Both, model: Both, keep: float) -> None:
                 a.copy_(b)
 
 
+def between(before: Both, after: Both, share: float) -> Both:
+    """Return the network whose weights lie between those of one and of what further training made of it.
+
+    On pictures of other kinds than those of the training it does better than either (Wortsman et al. 2022, Robust
+    fine-tuning of zero-shot models, CVPR).
+
+    Parameters
+    ----------
+    share
+        Of `after`, 0 to 1.
+    """
+    made, late = Both(), after.state_dict()
+    early = before.state_dict().items()
+    made.load_state_dict({k: torch.lerp(v, late[k], share) if v.dtype.is_floating_point else late[k] for k, v in early})
+    return made.eval()
+
+
 def export(model: Both, folder: Path, card: dict[str, object]) -> None:
     """Write ``segmenter.safetensors`` (folded, float16) and ``segmenter.json``."""
     from safetensors.torch import save_file
@@ -128,6 +145,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the weights and the card go")
     parser.add_argument("--without", default="", help="sources left out, comma-separated (leave-one-source-out)")
     parser.add_argument("--first", type=Path, help="first.pt of an earlier run; else it is trained on BCCD")
+    parser.add_argument("--go-on", type=Path, help="final.pt of an earlier run: train it further")
+    parser.add_argument("--share", type=float, default=1.0, help="with --go-on: how far from there to the new weights")
     parser.add_argument("--first-steps", type=int, default=900)
     parser.add_argument("--steps", type=int, default=3000)
     args = parser.parse_args()
@@ -149,8 +168,13 @@ def main() -> None:
     if not sources:
         parser.error("the first network labelled no picture: train it for longer (--first-steps)")
     # a network that began on BCCD would have seen it
-    start = None if "bccd" in left_out else args.first or args.out / "first.pt"
+    start = args.go_on or (None if "bccd" in left_out else args.first or args.out / "first.pt")
     final = train(sources, args.steps, args.out / "final.pt", start, 2e-3 if start else 3e-3)
+    if args.go_on:
+        before = Both()
+        before.load_state_dict(torch.load(args.go_on, weights_only=True))
+        final = between(before, final, args.share)
+        torch.save(final.state_dict(), args.out / "final.pt")
     export(final, args.out, src.card(sources))
 
 

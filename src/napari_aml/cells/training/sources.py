@@ -124,7 +124,7 @@ def card(sources: dict[str, Source]) -> dict[str, Any]:
     }
     return {
         "format": "napari-aml-segmenter",
-        "version": "1.1",
+        "version": "1.2",
         "work_um": WORK_UM,
         "outputs": ["cell", "nucleus", "relative distance to the border"],
         "training_data": [
