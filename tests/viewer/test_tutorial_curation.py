@@ -30,14 +30,14 @@ def test_from_a_new_slide_to_a_better_model(make_napari_viewer_proxy, qtbot, tmp
     review.analyse()
     qtbot.waitUntil(lambda: not review.controller.busy, timeout=600_000)
     state = review.state
-    assert state.n_cells == 127
+    assert state.n_cells == 126
     # 2. Ask what to look at
     dock = TeachDock(viewer)
     viewer.window.add_dock_widget(dock, name="Teach", area="right")
     assert dock.queue.orders.currentText() == "Mix"
     dock.queue.fill_button.click()
     qtbot.waitUntil(lambda: not dock.teaching.busy, timeout=120_000)
-    assert len(state.queue) == 127 and all(why for _, why in state.queue)
+    assert len(state.queue) == 126 and all(why for _, why in state.queue)
     # 3. Decide, 4. teach at once
     dock.teach.switch.setChecked(True)
     for uid, _ in state.queue[:20]:
