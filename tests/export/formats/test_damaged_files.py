@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from damage import damage_one
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_round_trips import FORMATS, curated  # noqa: F401
 
@@ -32,7 +32,6 @@ def exported(curated, tmp_path):  # noqa: F811
 @pytest.mark.filterwarnings("ignore")  # of the libraries that decode what is damaged
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(FORMATS), seed=st.integers(0, 1 << 32))
-@example(name="csv", seed=0)
 def test_damage_is_said(exported, name, seed):
     curation, make = exported
     (slide,) = curation

@@ -221,6 +221,31 @@ def test_a_place_that_the_record_has_wrong_is_taken_from_its_second_copy(filled)
         assert project.slides()[0].name == "field" and project.events[-1]["action"] == "slide restored"
 
 
+def test_a_decision_of_which_a_part_is_spoiled_in_the_only_copy_is_kept(filled):
+    folder, before = filled
+    (folder / "decisions.jsonl").unlink()
+    with sqlite3.connect(folder / "project.sqlite") as db:
+        db.execute("DROP TRIGGER decisions_stay")
+        db.execute("UPDATE decisions SET time = x'00ff', shown = 7 WHERE seq = 17")
+    db.close()
+    verify(folder, repair=True)
+    assert [(d.uid, d.value, d.reader, d.seq) for d in decisions_of(folder)] == [
+        (d.uid, d.value, d.reader, d.seq) for d in before
+    ]
+    assert any("decision 17" in text for text in standing(verify(folder)))  # when it was said is lost, and told
+
+
+@pytest.mark.parametrize("copy", ["slide.json", "run.json"])
+@pytest.mark.parametrize("text", ["[1]", "{}", '{"slide_id": [], "run_id": {}, "height": "x"}', '{"run_id": 3}'])
+def test_damaged_copies_beside_a_damaged_record_keep_nothing_from_being_repaired(filled, copy, text):
+    folder, before = filled
+    for path in (folder / "slides").rglob(copy):
+        path.write_text(text)
+    (folder / "project.sqlite").write_bytes(b"this is no database" * 500)
+    verify(folder, repair=True)
+    assert decisions_of(folder) == before
+
+
 @pytest.mark.parametrize("change", ["uid = x'00ff'", "shown = '{'", "shown = x'00'"])
 def test_values_of_another_kind_are_said(filled, change):
     folder, before = filled

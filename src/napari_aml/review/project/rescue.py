@@ -27,6 +27,8 @@ from napari_aml.review.project.schema import misfit, plan
 
 _SIDE = ("", "-wal", "-shm")
 _MOST = 5_000_000
+#: What stands for a spoiled value of a decision that can be read otherwise. Its chain then breaks, which is said.
+_SPARE: dict[str, str | None] = {"name": "", "previous": None, "shown": "{}", "time": "", "app": "", "chain": ""}
 
 
 def write_card(folder: Path) -> None:
@@ -99,6 +101,14 @@ class _Remains:
         """Yield the rows of a table that can be read and whose values have their columns' types."""
         return (row for row in self._rows(table, columns) if misfit(table, columns, row) is None)
 
+    def decisions(self, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+        """Yield the decisions of which can be read who said what of which cell, whatever else is spoiled."""
+        for row in self._rows("decisions", columns):
+            told = dict(zip(columns, row, strict=True))
+            spoiled = {name for name in columns if misfit("decisions", (name,), (told[name],))}
+            if spoiled <= _SPARE.keys():
+                yield tuple(_SPARE[name] if name in spoiled else told[name] for name in columns)
+
     def _rows(self, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
         """Read forwards until the damage, then backwards to it, then singly."""
         if self._db is None:
@@ -138,7 +148,7 @@ def _decisions(old: _Remains, mirror: Mirror) -> tuple[list[tuple[Any, ...]], in
     """
     said: dict[int, tuple[Any, ...]] = {}
     columns = (*DECISION_COLUMNS, "chain")
-    for row in old.rows("decisions", columns):
+    for row in old.decisions(columns):
         said.setdefault(row[0], row)
     copied = {row[0]: row for row in mirror.rows()[0] if misfit("decisions", columns, row) is None}
     out: list[tuple[Any, ...]] = []
@@ -176,17 +186,19 @@ def _fill(work: Path, folder: Path, old: _Remains, decisions: list[tuple[Any, ..
             slides = {row[0]: row for row in old.rows("slides", SLIDE_COLUMNS)}
             for path in sorted(folder.glob(f"{SLIDES}/*/slide.json")):
                 told = _json(path)
-                if told.get("slide_id") == path.parent.name:
-                    slides.setdefault(told["slide_id"], tuple(told.get(name) for name in SLIDE_COLUMNS))
+                row = tuple(told.get(name) for name in SLIDE_COLUMNS)
+                if row[0] == path.parent.name and misfit("slides", SLIDE_COLUMNS, row) is None:
+                    slides.setdefault(row[0], row)
             marks = ",".join("?" * len(SLIDE_COLUMNS))
             for row in slides.values():
                 db.execute(f"INSERT OR IGNORE INTO slides ({', '.join(SLIDE_COLUMNS)}) VALUES ({marks})", row)
             runs = {row[0]: row for row in old.rows("runs", RUN_COLUMNS)}
             for path in sorted(folder.glob(f"{SLIDES}/*/r*/run.json")):
                 told = _json(path)
-                if told.get("run_id") and told["run_id"] not in runs:
-                    told["provenance"] = json.dumps(told.get("provenance", {}))
-                    runs[told["run_id"]] = tuple(told.get(name) for name in RUN_COLUMNS)
+                told["provenance"] = json.dumps(told.get("provenance", {}))
+                row = tuple(told.get(name) for name in RUN_COLUMNS)
+                if misfit("runs", RUN_COLUMNS, row) is None:
+                    runs.setdefault(row[0], row)
             for row in sorted(runs.values(), key=lambda r: (r[1], r[2])):
                 db.execute("INSERT OR IGNORE INTO runs VALUES (?,?,?,?,?,?,?,?,?)", row)
             for table in ("links", "sessions", "events"):
