@@ -55,9 +55,8 @@ class StainChoice:
         if self.recolouring is None:
             return ""
         return (
-            f"The stain is not one that the model was trained on (its colours lie {self.distance:.0f} of 255 from "
-            f"those of its training data '{self.source}'). The model saw the cells recoloured to that stain; the "
-            "pictures shown are the original ones. Check the classes with more care."
+            f"This stain is new to the model (colours {self.distance:.0f} of 255 from those of '{self.source}'): "
+            "it saw the cells recoloured, you see the originals. Check the classes with more care."
         )
 
     def facts(self) -> dict[str, object]:
