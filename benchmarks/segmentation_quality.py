@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from napari_aml.cells import get_segmenter
+from napari_aml.cells import get_segmenter, segment
 from napari_aml.cells.unet import UNetSegmenter
 from napari_aml.slides import measure_pixel_size, open_slide
 
@@ -106,24 +106,33 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=1, help="take every n-th picture")
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared/data")
     parser.add_argument("--magnify", type=float, default=1.0, help="factor on the true pixel size")
+    parser.add_argument("--own-ground", action="store_true", help="leave light and ground as they are")
     parser.add_argument("--pixel-size", action="store_true", help="measure the pixel size of each picture, too")
+    parser.add_argument("--only", default="", help="only sources whose name holds this word")
     args = parser.parse_args()
     segmenter = UNetSegmenter(weights=args.weights) if args.weights else get_segmenter(args.segmenter)
     for name, source in (("bccd", bccd), ("chula", chula), ("chula, boxes completed", chula_completed)):
+        if args.only not in name:
+            continue
         um = PIXEL_UM[name[:5].rstrip(",")]
         right = n_found = n_true = 0
         overlaps, whole, core, sizes = [], [], [], []
         for path, boxes, mask in list(source(args.data))[:: args.step]:
             slide = open_slide(path)
             rgb = slide.region(0, 0, 0, *slide.shape)
-            masks = segmenter.segment(rgb, um * args.magnify)
-            found = [(b[1].start, b[0].start, b[1].stop, b[0].stop) for b in find_objects(masks.cells) if b]
+            if args.own_ground:
+                masks = segmenter.segment(rgb, um * args.magnify)
+                cells, nuclei = masks.cells, masks.nuclei
+            else:
+                masks = segment(open_slide(path, um * args.magnify), segmenter).masks
+                cells, nuclei = masks.to_array("cell"), masks.to_array("nucleus")
+            found = [(b[1].start, b[0].start, b[1].stop, b[0].stop) for b in find_objects(cells) if b]
             pairs = matches(found, boxes)
             right, n_found, n_true = right + len(pairs), n_found + len(found), n_true + len(boxes)
             overlaps += pairs
             if mask is not None:
-                whole.append(dice(masks.cells > 0, mask))
-                core.append(dice((masks.nuclei > 0) & mask, nuclei_inside(rgb, mask, um)))
+                whole.append(dice(cells > 0, mask))
+                core.append(dice((nuclei > 0) & mask, nuclei_inside(rgb, mask, um)))
             if args.pixel_size and (measured := measure_pixel_size(slide)).pixel_size_um:
                 sizes.append(measured.pixel_size_um / um)
         line = f"{name}: {n_true} white cells, found {n_found}, right {right}, F1 {2 * right / (n_found + n_true):.3f}"

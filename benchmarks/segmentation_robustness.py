@@ -128,7 +128,7 @@ def main() -> None:
     folder = Path(skimage.data.__file__).parent
     for name in () if args.only else NO_SMEARS:
         rgb = np.ascontiguousarray(cv2.imread(str(folder / name), cv2.IMREAD_COLOR)[..., ::-1])
-        counts = [int((np.unique(segmenter.segment(rgb, um).cells) > 0).sum()) for um in (0.05, 0.1, 0.25, 0.5)]
+        counts = [len(segment(open_slide(rgb, um), segmenter)) for um in (0.05, 0.1, 0.25, 0.5)]
         print(f"{name}: {counts} cells at 0.05, 0.1, 0.25, 0.5 µm/px", flush=True)
 
 

@@ -173,6 +173,7 @@ def segment_slide_steps(
     Parameters, events and errors as there; the last payload is the `Analysis` that is returned, without predictions.
     """
     from napari_aml.cells import get_segmenter, segment_steps
+    from napari_aml.cells.ground import measure_ground
     from napari_aml.cells.light import uneven_light
     from napari_aml.cells.stain import measure_stain
     from napari_aml.slides import open_slide
@@ -187,6 +188,8 @@ def segment_slide_steps(
     yield Progress(round(_SCALE * bar.start), _SCALE, f"{slide.name}: {slide.pixel_size}", slide)
     cells = yield from bar.stage("find", segment_steps(slide, backend))
     provenance = _provenance(slide, cells.segmenter, {"segmenter": segmenter}, started)
+    ground = measure_ground(slide, cells.pixel_size_um, light)
+    provenance["ground_made_white"] = None if ground is None else [round(v, 1) for v in ground.colour]
     stain = measure_stain(slide, cells)
     provenance["stain"] = None if stain is None else stain.facts()
     provenance["seconds"] = {"segmentation": round(time.perf_counter() - clock, 3)}

@@ -7,6 +7,7 @@ import pytest
 
 from napari_aml.cells import CellMasks, get_segmenter, segment, segment_steps
 from napari_aml.cells.grid import BLOCK, Grid
+from napari_aml.cells.ground import measure_ground
 from napari_aml.cells.segment import _owned, _tiles
 from napari_aml.progress import run
 from napari_aml.samples import sample_paths
@@ -48,7 +49,7 @@ def test_tiles_give_what_the_whole_picture_gives(segmenter, mosaic: np.ndarray) 
     slide = open_slide(mosaic, UM)
     assert len(list(_tiles(slide, 0, UM))) > 1
     tiled = segment(slide, segmenter).masks
-    found = segmenter.segment(mosaic, UM)
+    found = segmenter.segment(measure_ground(slide, UM).whiten(mosaic), UM)
     whole = CellMasks.from_arrays(found.cells, found.nuclei)
     assert len(tiled) == len(whole) >= 6
     a, b = tiled.to_array(), found.cells

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_aml.cells.grid import HALO, Grid
+from napari_aml.cells.ground import measure_ground
 from napari_aml.cells.light import uneven_light
 from napari_aml.cells.masks import CellMasks
 from napari_aml.cells.network import WORK_UM
@@ -30,8 +31,9 @@ def segment_steps(slide: Slide, segmenter: Segmenter | None = None, assume_um: f
     """Find the nucleated cells of a slide.
 
     The slide is read in tiles with a halo of 16 µm, at the coarsest level that is still as fine as the segmenter
-    needs. A cell belongs to the tile that holds its centroid. Where the light of a camera field is very uneven it is
-    evened out first (`napari_aml.cells.light`).
+    needs. A cell belongs to the tile that holds its centroid. Before cells are looked for, very uneven light of a
+    camera field is evened out (`napari_aml.cells.light`) and the ground is brought to white
+    (`napari_aml.cells.ground`).
 
     Parameters
     ----------
@@ -67,11 +69,14 @@ def segment_steps(slide: Slide, segmenter: Segmenter | None = None, assume_um: f
     found = _Found(CellMasks(slide.shape))
     tables = []
     light = uneven_light(slide)
+    ground = measure_ground(slide, um, light)
     for done, tile in enumerate(tiles):
         yield Progress(done, len(tiles), f"Finding cells: {len(found.masks)} so far")
         rgb = slide.region(level, tile.y0, tile.x0, tile.y1 - tile.y0, tile.x1 - tile.x0)
         if light is not None:
             rgb = light.even(rgb, tile.y0, tile.x0, tile.down)
+        if ground is not None:
+            rgb = ground.whiten(rgb)
         masks = _run(segmenter, rgb, um * tile.down, tile)
         labels = found.take(masks, tile)
         if labels:
