@@ -47,7 +47,8 @@ class CellInspector(QWidget):
 
     def __init__(self, lut: np.ndarray, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._lut, self._view = lut, None
+        self._lut = lut
+        self._view: CellView | None = None
         self.title, self.subtitle = QLabel(), QLabel()
         self.title.setTextFormat(Qt.TextFormat.RichText)
         self.title.setWordWrap(True)  # a long title would make the page wider than the dock

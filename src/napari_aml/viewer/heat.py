@@ -36,6 +36,7 @@ def draw_heat(analysis: Analysis, box: Box, step: int = 1, shown: np.ndarray | N
     from napari_aml.explain import paste_heatmaps
 
     heatmaps, cells = analysis.heatmaps, analysis.cells
+    assert heatmaps is not None
     thinned = heatmaps.box / step
     y0, x0, y1, x1 = box
     # A cell whose map has not come yet has an empty box.
