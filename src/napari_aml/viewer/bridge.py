@@ -178,8 +178,7 @@ class ReviewBridge:
     def _put(self, name: str, data: Any) -> Layer:
         """Make a layer, or give the existing one new data."""
         layer = self.layer(name)
-        fits = layer is not None and isinstance(data, list) == bool(layer.multiscale)
-        if layer is not None and fits and not isinstance(data, list) and layer.data.shape == data.shape:
+        if not (layer is None or layer.multiscale or isinstance(data, list)) and layer.data.shape == data.shape:
             layer.data = data
             return layer
         if layer is not None:
@@ -257,9 +256,11 @@ class ReviewBridge:
 
     def _draw_heat(self, box: Box, step: int = 1) -> np.ndarray:
         shown = self.state.model_shown() if self.state.blinded else None
-        return draw_heat(self.state.analysis, box, step, shown)
+        return draw_heat(self.state.at_hand, box, step, shown)
 
     def _on_rows_changed(self, what: RowsChanged) -> None:
+        if self.state.analysis is None:  # cells of another slide: the gallery shows them, the canvas does not
+            return
         rows = self.state.rows(what.uids).tolist()
         with self._own_writing():
             if what.masks:
@@ -353,7 +354,7 @@ class ReviewBridge:
     def _write_stale(self) -> None:
         """Bring the features of changed cells up to date without touching those of the others."""
         rows, self._stale = self.state.rows(self._stale), set()
-        if (layer := self.layer(look.CELLS)) is not None:
+        if (layer := self.layer(look.CELLS)) is not None and self.state.analysis is not None:
             write_some_features(layer, self.state, rows)
 
     def _write_names(self) -> None:

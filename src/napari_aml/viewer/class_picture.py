@@ -100,7 +100,7 @@ class ClassPicture:
 
     def draw(self, box: Box, step: int) -> np.ndarray:
         """Draw a box (of the picture thinned by `step`): uint8, 0 = background."""
-        return self.values(draw_thinned(self._state.analysis.cells.masks, box, step, copy=False))
+        return self.values(draw_thinned(self._state.at_hand.cells.masks, box, step, copy=False))
 
 
 def _values(codes: np.ndarray) -> np.ndarray:
