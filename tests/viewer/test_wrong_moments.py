@@ -47,8 +47,9 @@ def test_a_cell_of_another_slide_is_decided_before_this_one_is_analysed(dock, an
     assert state.decided == {uid: "LYT"} and not dock.said
 
 
-def test_a_note_is_of_the_cell_at_which_it_was_typed(dock, analysis, qtbot):
-    """Another picture is chosen while someone types: the note is kept, at its own cell."""
+@pytest.mark.parametrize("what", ["cell", "picture"])
+def test_a_note_is_of_the_cell_at_which_it_was_typed(dock, analysis, qtbot, what):
+    """Another cell or picture is shown while someone types: the note is kept, at its own cell."""
     state, marks = dock.state, dock.inspector.marks
     uid = analysis.cells.table["uid"].iloc[1]
     window = dock.viewer.window._qt_window
@@ -60,9 +61,14 @@ def test_a_note_is_of_the_cell_at_which_it_was_typed(dock, analysis, qtbot):
     marks.note.setFocus()
     qtbot.waitUntil(marks.note.hasFocus)
     QTest.keyClicks(marks.note, "smudged")
-    blank_picture(dock)
+    if what == "cell":
+        state.selected = analysis.cells.table["uid"].iloc[4]
+        assert marks.value()[1] == ""
+    else:
+        blank_picture(dock)
+        assert state.selected is None
     QApplication.processEvents()
-    assert state.selected is None and state.notes == {uid: "smudged"}
+    assert state.notes == {uid: "smudged"}
 
 
 def test_analysed_anew_while_a_word_still_goes_to_the_status_bar(dock, analysis, monkeypatch):
