@@ -61,7 +61,8 @@ def test_fields_are_arrays_and_large_slides_are_drawn_lazily():
 
 def test_union_stays_inside_the_picture():
     assert union([(5, 5, 8, 9), (1, 7, 6, 20)], (15, 15), 2) == (0, 3, 10, 15)
-    assert union([], (5, 5)) is None
+    with pytest.raises(ValueError, match="no boxes"):
+        union([], (5, 5))
 
 
 @settings(deadline=None, max_examples=30)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -44,6 +46,13 @@ def index_of(table: pd.DataFrame | None) -> CellIndex:
     if found is None or found[0]() is not table:
         found = _known[key] = (weakref.ref(table, lambda ref: _forget(key, ref)), CellIndex(table))
     return found[1]
+
+
+def boxes_of(table: pd.DataFrame, rows: Sequence[int] | np.ndarray) -> dict[int, tuple[int, int, int, int]]:
+    """Return label → box (y0, x0, y1, x1) of the cells in some rows."""
+    some = table.iloc[rows]
+    columns = (some[name].tolist() for name in ("label", "y0", "x0", "y1", "x1"))
+    return {int(label): (int(y0), int(x0), int(y1), int(x1)) for label, y0, x0, y1, x1 in zip(*columns, strict=True)}
 
 
 def _forget(key: int, ref: object) -> None:

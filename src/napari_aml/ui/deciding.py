@@ -220,13 +220,14 @@ class Decider(QObject):
     def _shown(self, uids: Sequence[str]) -> list[dict[str, Any]]:
         """Say what the reader saw of cells when deciding."""
         state, rows = self.state, self.state.places(uids)
-        said = None if state.analysis is None else state.analysis.predictions
-        if said is None or (rows < 0).any() or state.pending or state.blinded:
+        analysis = state.analysis
+        said = None if analysis is None else analysis.predictions
+        if analysis is None or said is None or (rows < 0).any() or state.pending or state.blinded:
             return [self._shown_one(uid) for uid in uids]
         chances = said.probabilities[rows]
         best = chances.argmax(1)
         sure = chances[range(len(rows)), best].tolist()
-        heatmap = state.analysis.heatmaps.method if state.analysis.heatmaps is not None else None
+        heatmap = analysis.heatmaps.method if analysis.heatmaps is not None else None
         codes = [str(code) for code in said.codes]
         return [
             {
@@ -313,8 +314,10 @@ class DecideCommand(QUndoCommand):
         decider, changes, now = self._decider, self._changes, self._now
         choose = now["again"]
         if not forward:
-            changes = [(uid, *about, value, OFF if about[1] == TAG and before is None else before)
-                       for uid, *about, before, value in changes]  # fmt: skip
+            changes = [
+                (uid, slide_id, kind, name, value, OFF if kind == TAG and before is None else before)
+                for uid, slide_id, kind, name, before, value in changes
+            ]
 
         def then(recorded: bool) -> None:
             if not recorded:
@@ -340,7 +343,7 @@ class _Where:
         state = self._state
         row = state.row(uid)
         if row is not None:
-            return state.analysis, row
+            return state.at_hand, row
         if self._of is not state.others:
             self._of = state.others
             self._others = {u: (a, i) for a in state.others for i, u in enumerate(a.cells.table["uid"].tolist())}

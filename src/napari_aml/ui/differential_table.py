@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from qtpy.QtGui import QColor, QFont
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -72,11 +72,11 @@ class DifferentialModel(QAbstractTableModel):
         """Return the rows shown."""
         return self._rows
 
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex | None = None) -> int:
         """Number of rows."""
         return 0 if parent is not None and parent.isValid() else len(self._rows)
 
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
+    def columnCount(self, parent: QModelIndex | QPersistentModelIndex | None = None) -> int:
         """Number of columns."""
         return 0 if parent is not None and parent.isValid() else len(_HEADERS)
 
@@ -92,7 +92,7 @@ class DifferentialModel(QAbstractTableModel):
             return {3: "Confirmed by a person", 2: "A person's word before the model's"}.get(section)
         return None
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a cell of the table shows."""
         if not index.isValid():
             return None
@@ -189,7 +189,7 @@ class DifferentialView(QWidget):
         header.resizeSection(0, 58)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(24)
-        layout = QVBoxLayout(self)
+        layout = self._layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         choice = QHBoxLayout()
         choice.addWidget(QLabel("Last column"))
@@ -202,6 +202,10 @@ class DifferentialView(QWidget):
         self.shown.currentIndexChanged.connect(self._show)
         self.rules.changed.connect(self._show)
         self.rules.changed.connect(self.settingsChanged)
+
+    def addBelow(self, widget: QWidget) -> None:
+        """Put a widget below everything else."""
+        self._layout.addWidget(widget)
 
     def settings(self) -> CountingSettings:
         """Return the counting rules."""

@@ -104,7 +104,7 @@ class Dots(pg.GraphicsObject):
         if self._picture[0] != key:
             places = self._points * (key[0], key[1]) + (key[2], key[3])
             self._picture = (key, *self._draw(places, port.width(), port.height(), scale))
-        _, image, corner = self._picture
+        image, corner = self._picture[1:]
         if image is not None:
             painter.save()
             painter.resetTransform()

@@ -71,8 +71,8 @@ class ExportDialog(QDialog):
         box = QGroupBox("Formats")
         inside = QFormLayout(box)
         inside.setVerticalSpacing(2)
-        for name, words in formats.items():
-            said = QLabel(words)
+        for name, said_of_it in formats.items():
+            said = QLabel(said_of_it)
             said.setEnabled(False)
             inside.addRow(self.formats[name], said)
         self.pseudonyms = QCheckBox("Replace the names of readers, patients and slides by pseudonyms")

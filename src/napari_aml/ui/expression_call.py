@@ -28,6 +28,7 @@ class QcLights(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._lights: tuple[Light, ...] = ()
+        self._shown: list[QLabel] = []
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(6)
@@ -41,10 +42,11 @@ class QcLights(QWidget):
     def setValue(self, lights: Sequence[Light]) -> None:
         """Show lights."""
         self._lights = tuple(lights)
-        while self._grid.count():
-            old = self._grid.takeAt(0).widget()
+        for old in self._shown:
+            self._grid.removeWidget(old)
             old.hide()  # it is deleted when the event loop turns, and must not shine through until then
             old.deleteLater()
+        self._shown = []
         for row, light in enumerate(self._lights):
             sign = QLabel(light.level.sign)
             sign.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -57,6 +59,7 @@ class QcLights(QWidget):
             text = wrapped(f"<b>{html.escape(light.name)}</b>&nbsp; {html.escape(light.text)}")
             self._grid.addWidget(sign, row, 0, Qt.AlignmentFlag.AlignTop)
             self._grid.addWidget(text, row, 1)
+            self._shown += [sign, text]
 
 
 class CallPanel(QWidget):
@@ -75,7 +78,8 @@ class CallPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for widget in (self.title, self.plot, self.set_text, self.remarks, *self._parts()):
+        parts: list[QWidget] = [self.title, self.plot, self.set_text, self.remarks, *self._parts()]
+        for widget in parts:
             layout.addWidget(widget)
         self.setValue(None)
 

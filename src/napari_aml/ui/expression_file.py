@@ -96,8 +96,10 @@ class FileForm(QWidget):
         form.addRow("Model", model)
         self.more = QCollapsible(FOLD)
         self.more.addWidget(fold)
-        self.more.layout().setContentsMargins(0, 0, 0, 0)
-        self.more.layout().setSpacing(0)
+        folded = self.more.layout()
+        assert folded is not None  # a collapsible is made with one
+        folded.setContentsMargins(0, 0, 0, 0)
+        folded.setSpacing(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)

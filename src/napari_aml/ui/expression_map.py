@@ -117,6 +117,7 @@ class SampleMap(QWidget):
 
     def screen_place(self, sample: str) -> QPointF:
         """Return where a sample's point lies in the scene, pixels."""
+        assert self._view is not None
         place = np.asarray(self._view.places, float)[self._view.names.index(sample)]
         return self.plot.getViewBox().mapViewToScene(QPointF(*map(float, place)))
 

@@ -7,7 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from qtpy.QtCore import QAbstractListModel, QModelIndex, QSize, QSortFilterProxyModel, Qt, Signal
+from qtpy.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QLabel, QLineEdit, QListView, QVBoxLayout, QWidget
 
@@ -54,11 +62,11 @@ class SampleModel(QAbstractListModel):
         self._rows = rows
         self.endResetModel()
 
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex | None = None) -> int:
         """Number of samples."""
         return 0 if parent is not None and parent.isValid() else len(self._rows)
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a row shows."""
         if not index.isValid():
             return None
@@ -120,7 +128,7 @@ class SampleChooser(QWidget):
 
     def setValue(self, sample: str | None) -> None:
         """Choose another sample; a search that hides it is cleared. None chooses nothing."""
-        if sample not in (r.name for r in self.model.rows()):
+        if sample not in [r.name for r in self.model.rows()]:
             sample = None
         if sample == self._chosen:
             return
@@ -134,7 +142,7 @@ class SampleChooser(QWidget):
     def setSamples(self, rows: Sequence[SampleRow]) -> None:
         """Offer samples; the chosen one stays chosen where it is still there."""
         self.model.set_rows(rows)
-        if self._chosen not in (r.name for r in rows):
+        if self._chosen not in [r.name for r in rows]:
             self._chosen = None
         self._say()
         self._mark()

@@ -92,8 +92,8 @@ class FineTunePanel(QWidget):
         head.addStretch(1)
         inside = QVBoxLayout(self.results)
         inside.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.verdict, self.adopt_button, table):
-            inside.addWidget(widget)
+        for part in (self.verdict, self.adopt_button, table):
+            inside.addWidget(part)
         inside.addLayout(head)
         inside.addWidget(matrix)
         layout = QVBoxLayout(self)

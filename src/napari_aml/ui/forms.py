@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, Label, PushButton
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, Label, PushButton, Widget
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -49,8 +49,10 @@ class AnalysisSettings:
 
 
 def _native(container: Container) -> QWidget:
-    native = container.native
-    native.layout().setContentsMargins(0, 0, 0, 0)
+    native: QWidget = container.native
+    layout = native.layout()
+    assert layout is not None  # a container is made with one
+    layout.setContentsMargins(0, 0, 0, 0)
     return native
 
 
@@ -200,7 +202,8 @@ class HeatmapForm(QWidget):
         )  # fmt: skip
         self.limit.native.setDecimals(4)
         self._which = Container(widgets=[self.method, self.target, self.stage])
-        self._how = Container(widgets=[self.shown, self.opacity, self.limit])
+        how: list[Widget] = [self.shown, self.opacity, self.limit]
+        self._how = Container(widgets=how)
         self.compute_button = QPushButton("Compute heatmaps of all cells")
         self.compute_button.clicked.connect(self.computeRequested)
         layout = QVBoxLayout(self)

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelIndex, Qt, QTimer, Signal
+from qtpy.QtCore import (
+    QAbstractListModel,
+    QByteArray,
+    QMimeData,
+    QModelIndex,
+    QPersistentModelIndex,
+    Qt,
+    QTimer,
+    Signal,
+)
 
 from napari_aml.taxonomy import cell_class
 from napari_aml.ui.gallery_cells import GalleryCells
@@ -63,11 +72,11 @@ class GalleryModel(QAbstractListModel):
 
     # ---- Qt's side -----------------------------------------------------------------------------------------
 
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex | None = None) -> int:
         """Number of cells shown."""
         return 0 if parent is not None and parent.isValid() else len(self.order)
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return words about a cell; the delegate draws from `cells` directly."""
         if not index.isValid():
             return None
@@ -77,7 +86,7 @@ class GalleryModel(QAbstractListModel):
             return self.describe(index.row())
         return None
 
-    def flags(self, index: QModelIndex) -> Any:
+    def flags(self, index: QModelIndex | QPersistentModelIndex) -> Qt.ItemFlag:
         """Every cell can be chosen and dragged."""
         return super().flags(index) | Qt.ItemFlag.ItemIsDragEnabled
 

@@ -323,7 +323,7 @@ class GalleryView(QAbstractScrollArea):
         else:
             self._choose([row], row)
 
-    def _target(self, key: int) -> int | None:
+    def _target(self, key: Qt.Key) -> int | None:
         n = len(self.model.order)
         if not n:
             return None

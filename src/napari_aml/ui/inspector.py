@@ -47,7 +47,8 @@ class CellInspector(QWidget):
 
     def __init__(self, lut: np.ndarray, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._lut, self._view = lut, None
+        self._lut = lut
+        self._view: CellView | None = None
         self.title, self.subtitle = QLabel(), QLabel()
         self.title.setTextFormat(Qt.TextFormat.RichText)
         self.title.setWordWrap(True)  # a long title would make the page wider than the dock
@@ -95,7 +96,9 @@ class CellInspector(QWidget):
         return self._view
 
     def setValue(self, view: CellView | None) -> None:
-        """Show a cell; None shows that none is chosen."""
+        """Show a cell; None shows that none is chosen. A note that was being typed is of the cell before."""
+        if self._view is not None and (view is None or view.uid != self._view.uid):
+            self.marks.finish()
         self._view = view
         for button in (self.split_button, self.delete_button):
             button.setEnabled(view is not None)

@@ -78,7 +78,7 @@ class Job(QObject):
         self._worker = _Worker(_body, make_steps)
         self._worker.yielded.connect(self._on_yielded)
         self._worker.returned.connect(self._on_returned)
-        self._worker.finished.connect(self._on_finished)
+        self._worker.signals.finished.connect(self._on_finished)
         self._cancelled = self._ended = False
 
     @property
@@ -182,7 +182,7 @@ class JobBar(QWidget):
 
     def cancel(self) -> None:
         """Stop the running job."""
-        if self.busy:
+        if self._job is not None and self.busy:
             self.cancel_button.setEnabled(False)
             self._say("Stopping …")
             self._job.cancel()

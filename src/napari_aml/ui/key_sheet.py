@@ -78,7 +78,8 @@ class KeySheet(QDialog):
 
     def _items(self) -> list[QTreeWidgetItem]:
         groups = [self.tree.topLevelItem(i) for i in range(self.tree.topLevelItemCount())]
-        return [group.child(i) for group in groups for i in range(group.childCount())]
+        items = [group.child(i) for group in groups if group is not None for i in range(group.childCount())]
+        return [item for item in items if item is not None]
 
     def _fill(self) -> None:
         self.tree.clear()

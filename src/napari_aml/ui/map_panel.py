@@ -20,6 +20,7 @@ from napari_aml.ui.patient_timer import PatientTimer
 from napari_aml.ui.state import ReviewState, RowsChanged
 
 if TYPE_CHECKING:
+    from napari_aml.analysis import Analysis
     from napari_aml.progress import Steps
     from napari_aml.review.embedding import Likeness
 
@@ -57,7 +58,7 @@ class MapPanel(QWidget):
         self.cells = GalleryCells(state, [])
         self.layout_of: np.ndarray = np.zeros((0, 2), np.float32)
         self._likeness: tuple[object, Likeness | None] = (None, None)
-        self._sources: list[object] = []
+        self._sources: list[np.ndarray] = []
         self.plot = MapPlot()
         self.method = QComboBox()
         self.method.addItems([PCA, UMAP])
@@ -89,8 +90,8 @@ class MapPanel(QWidget):
         top.addStretch(1)
         top.addWidget(self.whole)
         below = QHBoxLayout()
-        for widget in (self.alike, self.others):
-            below.addWidget(widget)
+        for button in (self.alike, self.others):
+            below.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(3)
@@ -131,7 +132,7 @@ class MapPanel(QWidget):
 
     def embedding(self) -> np.ndarray:
         """Return the embeddings of all cells on the map: float32 (n, d)."""
-        return _joined([a.predictions.embedding for a in self.cells.analyses])
+        return _joined(self._sources)
 
     def _on_analysis(self, *_: Any) -> None:
         if self.state.n_cells > AT_ONCE:  # picture and gallery first
@@ -149,17 +150,20 @@ class MapPanel(QWidget):
         shown = self.cells.analyses
         if state.pending and shown and current is not None and shown[0].cells.slide_id == current.cells.slide_id:
             return  # some cells are being classified again: the map waits for them
-        analyses = []
-        if said is not None and not state.pending and said.embedding.shape[1]:
-            same = [
-                a for a in state.others
-                if a.predictions is not None and a.predictions.bundle_id == said.bundle_id
-                and a.predictions.embedding.shape[1] == said.embedding.shape[1]
-                and a.cells.slide_id != current.cells.slide_id
-            ]  # fmt: skip
-            analyses = [current, *same]
+        analyses: list[Analysis] = []
+        sources: list[np.ndarray] = []
+        if current is not None and said is not None and not state.pending and said.embedding.shape[1]:
+            analyses, sources = [current], [said.embedding]
+            for other in state.others:
+                told = other.predictions
+                if (
+                    told is not None and told.bundle_id == said.bundle_id
+                    and told.embedding.shape[1] == said.embedding.shape[1]
+                    and other.cells.slide_id != current.cells.slide_id
+                ):  # fmt: skip
+                    analyses.append(other)
+                    sources.append(told.embedding)
         self.cells = GalleryCells.shared(state, analyses)
-        sources = [a.predictions.embedding for a in analyses]
         if len(sources) != len(self._sources) or any(a is not b for a, b in zip(sources, self._sources, strict=True)):
             self._sources = sources
             self._lay_out()
@@ -177,13 +181,13 @@ class MapPanel(QWidget):
         if not len(self.cells):
             self.plot.setPoints(self.layout_of, [])
             return
-        parts, sources = [a.predictions.embedding for a in self.cells.analyses], self._sources
+        sources = self._sources
         n, wants_umap = len(self.cells), self.method.currentText() == UMAP
         from napari_aml.review.embedding import principal_components, umap_steps
 
         if n <= AT_ONCE:
             try:
-                self._take(principal_components(_joined(parts)))
+                self._take(principal_components(_joined(sources)))
             except AmlError as error:
                 self._on_failed(error)
                 return
@@ -192,7 +196,7 @@ class MapPanel(QWidget):
 
         def steps() -> Steps[np.ndarray]:
             yield Progress(0, 0, f"PCA of {n} cells")
-            x = _joined(parts)
+            x = _joined(sources)
             layout = principal_components(x)
             yield Progress(0, 0, "", layout)
             return (yield from umap_steps(x)) if wants_umap else layout

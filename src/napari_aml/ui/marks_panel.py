@@ -66,6 +66,10 @@ class MarksPanel(QWidget):
             self._note = note
             self.note.setText(note)
 
+    def finish(self) -> None:
+        """Take the note as it is written by now."""
+        self._on_note()
+
     def button(self, name: str) -> QPushButton:
         """Return a tag's button."""
         return self._buttons[name]

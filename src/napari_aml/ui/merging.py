@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from napari_aml.classify import Predictions
     from napari_aml.explain import Heatmaps
 
+#: Either of the two: what goes in comes out.
+Said = TypeVar("Said", "Predictions", "Heatmaps")
+
 _ROW_ARRAYS = {
     "Predictions": ("probabilities", "embedding", "ood"),
     "Heatmaps": ("maps", "target", "box", "in_cell", "in_nucleus", "has_evidence"),
 }
 
 
-def _arrays(thing: Predictions | Heatmaps) -> tuple[str, ...]:
+def _arrays(thing: Said) -> tuple[str, ...]:
     known = {f.name for f in fields(thing)}
     return tuple(name for name in _ROW_ARRAYS[type(thing).__name__] if name in known)
 
@@ -30,12 +33,12 @@ def _blank(like: np.ndarray, n: int) -> np.ndarray:
     return blank
 
 
-def _merge(whole: Predictions | Heatmaps | None, n: int, rows: np.ndarray, part: Predictions | Heatmaps):
+def _merge(whole: Said | None, n: int, rows: np.ndarray, part: Said) -> Said:
     """Return `whole` (n rows) with `rows` taken from `part`; widths follow `part` where they differ.
 
     The arrays are filled in place where they fit, for a job delivers thousands of batches.
     """
-    merged = {}
+    merged: dict[str, Any] = {}
     for name in _arrays(part):
         new = getattr(part, name)
         old = None if whole is None else getattr(whole, name)
@@ -49,12 +52,12 @@ def _merge(whole: Predictions | Heatmaps | None, n: int, rows: np.ndarray, part:
     return replace(part, **merged)
 
 
-def _align(whole: Predictions | Heatmaps | None, source: np.ndarray):
+def _align(whole: Said | None, source: np.ndarray) -> Said | None:
     """Return the rows `source` of `whole`; -1 stands for a cell about which nothing is said yet."""
     if whole is None:
         return None
     there = source >= 0
-    aligned = {}
+    aligned: dict[str, Any] = {}
     for name in _arrays(whole):
         old = getattr(whole, name)
         aligned[name] = _blank(old, len(source))

@@ -130,7 +130,9 @@ class ProjectPage(QWidget):
         self.add_button.clicked.connect(self.addRequested)
         self.search_button.clicked.connect(self._ask_search)
         self.reader.activated.connect(lambda _: self._on_reader())
-        self.reader.lineEdit().editingFinished.connect(self._on_reader)
+        line = self.reader.lineEdit()
+        assert line is not None  # it is editable
+        line.editingFinished.connect(self._on_reader)
         self.blinded.toggled.connect(self.blindedChanged)
         self.slides.itemDoubleClicked.connect(lambda item, _: self.slideChosen.emit(item.data(0, _ID)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt, Signal
+from qtpy.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -47,11 +47,11 @@ class QueueModel(QAbstractListModel):
         """Return the row of a cell, None when it is not in the queue."""
         return next((i for i, (u, _) in enumerate(self._entries) if u == uid), None)
 
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex | None = None) -> int:
         """Number of cells."""
         return 0 if parent is not None and parent.isValid() else len(self._entries)
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a row says; in a blinded reading nothing of what the model thinks."""
         if not index.isValid():
             return None

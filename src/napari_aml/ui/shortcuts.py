@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from psygnal import Signal
@@ -207,9 +207,9 @@ class KeyBindings(QObject):
 
 def class_actions(decide: Callable[[str], object]) -> dict[str, Callable[[], object]]:
     """Return one action a class: command id → calls `decide` with the class code."""
-    return {f"{CLASS_COMMAND}{c.code}": lambda code=c.code: decide(code) for c in CLASSES}
+    return {f"{CLASS_COMMAND}{c.code}": partial(decide, c.code) for c in CLASSES}
 
 
 def tag_actions(toggle: Callable[[str], object]) -> dict[str, Callable[[], object]]:
     """Return one action a tag: command id → calls `toggle` with the tag's name."""
-    return {f"{TAG_COMMAND}{name}": lambda name=name: toggle(name) for name in TAGS}
+    return {f"{TAG_COMMAND}{name}": partial(toggle, name) for name in TAGS}

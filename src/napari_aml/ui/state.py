@@ -13,7 +13,7 @@ from psygnal import Signal, SignalGroupDescriptor
 
 from napari_aml.review.decisions import Decision, DecisionStore, MemoryStore
 from napari_aml.review.reader_view import ReaderView
-from napari_aml.ui.cell_index import CellIndex, index_of
+from napari_aml.ui.cell_index import CellIndex, boxes_of, index_of
 from napari_aml.ui.changes import RowsChanged
 
 if TYPE_CHECKING:
@@ -113,6 +113,13 @@ class ReviewState:
     # ---- reading -------------------------------------------------------------------------------------------
 
     @property
+    def at_hand(self) -> Analysis:
+        """The analysis, for whoever knows that there is one: cells were found, or one of them is chosen."""
+        if self.analysis is None:
+            raise LookupError("no slide is under review")
+        return self.analysis
+
+    @property
     def n_cells(self) -> int:
         """Number of cells."""
         return 0 if self.analysis is None else len(self.analysis.cells.table)
@@ -187,7 +194,7 @@ class ReviewState:
         return codes
 
     def _read_model_codes(self) -> np.ndarray:
-        said = self.analysis.predictions
+        said = self.at_hand.predictions
         if said is None:
             return np.full(self.n_cells, UNCLASSIFIED, object)
         if self._model_codes[0] is not said:
@@ -264,7 +271,7 @@ class ReviewState:
         row = self.row(self.selected)
         if row is None:
             row = -1 if step > 0 else 0
-        return str(self.analysis.cells.table["uid"].iloc[(row + step) % self.n_cells])
+        return self.uids[(row + step) % self.n_cells]
 
     # ---- changing ------------------------------------------------------------------------------------------
 
@@ -306,8 +313,9 @@ class ReviewState:
     def read_store(self) -> None:
         """Read this reader's view from the record anew (another reader, another record), and announce it."""
         offered, self._offered = self._offered, None
-        fits = offered is not None and offered.reader == self.reader
-        self._view = offered if fits else ReaderView(self.reader, self.store.decisions())
+        if offered is None or offered.reader != self.reader:
+            offered = ReaderView(self.reader, self.store.decisions())
+        self._view = offered
         self._announce_all()
 
     def offer(self, view: ReaderView | None) -> None:
@@ -327,7 +335,7 @@ class ReviewState:
         n, f = self.n_cells, np.float32
         empty = Predictions(codes, np.zeros((n, len(codes)), f), np.zeros((n, 0), f), np.full(n, np.nan, f))
         self.pending = frozenset(self.uids if uids is None else uids)
-        self.analysis = replace(self.analysis, predictions=empty, heatmaps=None, bundle=bundle)
+        self.analysis = replace(self.at_hand, predictions=empty, heatmaps=None, bundle=bundle)
 
     def fill(self, uids: list[str], predictions: Predictions | None, heatmaps: Heatmaps | None) -> None:
         """Take predictions and heatmaps of some cells, in the order of `uids`, and announce these cells.
@@ -340,16 +348,13 @@ class ReviewState:
         if not known:
             return
         source, rows = (np.array(a) for a in zip(*known, strict=True))
-        analysis = self.analysis
+        analysis = self.at_hand
         if predictions is not None:
-            analysis = replace(
-                analysis,
-                predictions=merge_predictions(analysis.predictions, self.n_cells, rows, predictions.take(source)),
-            )
+            said = merge_predictions(analysis.predictions, self.n_cells, rows, predictions.take(source))
+            analysis = replace(analysis, predictions=said)
         if heatmaps is not None:
-            analysis = replace(
-                analysis, heatmaps=merge_heatmaps(analysis.heatmaps, self.n_cells, rows, heatmaps.take(source))
-            )
+            seen = merge_heatmaps(analysis.heatmaps, self.n_cells, rows, heatmaps.take(source))
+            analysis = replace(analysis, heatmaps=seen)
         done = tuple(uids[i] for i in source)
         with self.events.analysis.blocked():
             self.analysis = analysis
@@ -366,24 +371,17 @@ class ReviewState:
         """
         from napari_aml.ui.merging import align_heatmaps, align_predictions
 
-        before = self.analysis
+        before = self.at_hand
         old_uids, new_uids = before.cells.table["uid"].tolist(), cells.table["uid"].tolist()
         row_of_uid = index_of(before.cells.table).row_of_uid
         source = np.array([row_of_uid.get(uid, -1) for uid in new_uids], int)
         kept = set(new_uids)
         gone = [row for row, uid in enumerate(old_uids) if uid not in kept]
-        frame = before.cells.table
-        removed = {
-            int(frame["label"].iloc[r]): tuple(int(frame[c].iloc[r]) for c in ("y0", "x0", "y1", "x1")) for r in gone
-        }
+        removed = boxes_of(before.cells.table, gone)
         changed = tuple(uid for uid in changed if uid in kept)
+        said, seen = align_predictions(before.predictions, source), align_heatmaps(before.heatmaps, source)
         with self.events.analysis.blocked():
-            self.analysis = replace(
-                before,
-                cells=cells,
-                predictions=align_predictions(before.predictions, source),
-                heatmaps=align_heatmaps(before.heatmaps, source),
-            )
+            self.analysis = replace(before, cells=cells, predictions=said, heatmaps=seen)
         pending = (self.pending & kept) | (frozenset(changed) if before.predictions is not None else frozenset())
         self.pending = frozenset(pending)
         if self.selected is not None and self.selected not in kept:

@@ -123,7 +123,7 @@ class Teaching(QObject):
 
     def setSecond(self, second: dict[str, tuple[list[str], Predictions | None]]) -> None:
         """Take another model's word: slide_id → (uids, predictions); the order "disagreement" compares with it."""
-        self._second = {slide_id: found for slide_id, found in second.items() if found[1] is not None}
+        self._second = {slide_id: (uids, said) for slide_id, (uids, said) in second.items() if said is not None}
         if self._order == "disagreement":
             self.wake()
 
@@ -191,8 +191,9 @@ class Teaching(QObject):
         """Bring what is kept of the model's own words up to date with the state."""
         for analysis in self._analyses():
             slide_id, said = analysis.cells.slide_id, analysis.predictions
+            assert said is not None  # see _analyses
             own, shown = self._own.get(slide_id), self._shown.get(slide_id)
-            if own is not None and said is shown and len(own.uids) == len(said):
+            if own is not None and len(own.uids) == len(said) and said is shown:
                 continue
             uids = analysis.cells.table["uid"].tolist()
             if own is None or shown is None or own.said.codes != said.codes[: len(own.said.codes)]:
@@ -318,6 +319,7 @@ class Teaching(QObject):
     def _show(self, analysis: Analysis, said: Predictions) -> None:
         """Put predictions into the state and announce the cells of which they say something else."""
         before = analysis.predictions
+        assert before is not None  # see _analyses
         self._writing = True
         try:
             if analysis is self.state.analysis:

@@ -20,6 +20,7 @@ from napari_aml.viewer.class_picture import ClassPicture
 from napari_aml.viewer.clicking import clicks
 from napari_aml.viewer.drawing import Box, draw_masks, draw_thinned, is_field, pyramid, rounded, union
 from napari_aml.viewer.features import look_at, write_features, write_some_features
+from napari_aml.viewer.heat import draw_heat
 from napari_aml.viewer.names import MOST_NAMES, frame_selected, write_names
 from napari_aml.viewer.private import inserting_quietly, painted_box
 from napari_aml.viewer.reveal import Reveal
@@ -124,7 +125,7 @@ class ReviewBridge:
         if layer is not None and self.state.analysis is not None:
             box = (0, 0, *self.state.analysis.slide.shape)
             with self._own_writing():
-                self._write(layer, box, lambda: draw_masks(self.state.analysis.cells.masks, box))
+                self._write(layer, box, lambda: draw_masks(self.state.at_hand.cells.masks, box))
 
     def show_found(self, cells: Cells) -> None:
         """Draw cells that a running job has just found."""
@@ -177,15 +178,14 @@ class ReviewBridge:
     def _put(self, name: str, data: Any) -> Layer:
         """Make a layer, or give the existing one new data."""
         layer = self.layer(name)
-        fits = layer is not None and isinstance(data, list) == bool(layer.multiscale)
-        if fits and not isinstance(data, list) and layer.data.shape == data.shape:
+        if not (layer is None or layer.multiscale or isinstance(data, list)) and layer.data.shape == data.shape:
             layer.data = data
             return layer
         if layer is not None:
             self.viewer.layers.remove(layer)
         make = {
             look.CELLS: look.make_cells,
-            look.CLASS_LAYER: lambda d, image: look.make_classes(d, image, self.state.analysis.cells.pixel_size_um),
+            look.CLASS_LAYER: lambda d, image: look.make_classes(d, image, self.state.at_hand.cells.pixel_size_um),
             look.HEATMAP: lambda d, image: look.make_heatmap(d, image, self.state.heat_limit, self._opacity),
         }[name]
         return self._add(name, make(data, self.image))
@@ -230,20 +230,20 @@ class ReviewBridge:
             yield
 
     def _show_heat(self) -> None:
-        if self.state.analysis.heatmaps is not None:
+        if self.state.at_hand.heatmaps is not None:
             self._put(look.HEATMAP, self._heat_data())
         else:
             self._drop(look.HEATMAP)
 
     def _show_classes(self) -> None:
-        analysis = self.state.analysis
+        analysis = self.state.at_hand
         if analysis.predictions is not None:
             self._put(look.CLASS_LAYER, pyramid(analysis.slide.shape, np.uint8, self._classes.draw))
         else:
             self._drop(look.CLASS_LAYER)
 
     def _show_cells(self) -> None:
-        analysis = self.state.analysis
+        analysis = self.state.at_hand
         draw = lambda *where: draw_thinned(self._masks(analysis), *where)  # noqa: E731
         self._put(look.CELLS, pyramid(analysis.slide.shape, np.int32, draw))
         self.viewer.layers.selection.active = self._layers[look.CELLS]
@@ -252,15 +252,15 @@ class ReviewBridge:
         return (self.state.analysis or default).cells.masks
 
     def _heat_data(self) -> Any:
-        return pyramid(self.state.analysis.slide.shape, np.float32, self._draw_heat)
+        return pyramid(self.state.at_hand.slide.shape, np.float32, self._draw_heat)
 
     def _draw_heat(self, box: Box, step: int = 1) -> np.ndarray:
-        from napari_aml.viewer.heat import draw_heat
-
         shown = self.state.model_shown() if self.state.blinded else None
-        return draw_heat(self.state.analysis, box, step, shown)
+        return draw_heat(self.state.at_hand, box, step, shown)
 
     def _on_rows_changed(self, what: RowsChanged) -> None:
+        if self.state.analysis is None:  # cells of another slide: the gallery shows them, the canvas does not
+            return
         rows = self.state.rows(what.uids).tolist()
         with self._own_writing():
             if what.masks:
@@ -284,9 +284,9 @@ class ReviewBridge:
     def _redraw_masks(self, what: RowsChanged) -> None:
         self._classes.refresh()
         cells, classes = self.layer(look.CELLS), self.layer(look.CLASS_LAYER)
-        box = what.box or (0, 0, *self.state.analysis.slide.shape)
+        box = what.box or (0, 0, *self.state.at_hand.slide.shape)
         if cells is not None:
-            self._write(cells, box, lambda: draw_masks(self.state.analysis.cells.masks, box))
+            self._write(cells, box, lambda: draw_masks(self.state.at_hand.cells.masks, box))
         if classes is not None:
             self._write(classes, box, lambda: self._classes.draw(box, 1))
 
@@ -320,7 +320,7 @@ class ReviewBridge:
             layer.data_setitem((y + y0, x + x0), new[y, x])
 
     def _redraw_heat(self, rows: list[int], what: RowsChanged) -> None:
-        analysis = self.state.analysis
+        analysis = self.state.at_hand
         if analysis.heatmaps is None:
             return
         layer = self.layer(look.HEATMAP)
@@ -354,7 +354,7 @@ class ReviewBridge:
     def _write_stale(self) -> None:
         """Bring the features of changed cells up to date without touching those of the others."""
         rows, self._stale = self.state.rows(self._stale), set()
-        if (layer := self.layer(look.CELLS)) is not None:
+        if (layer := self.layer(look.CELLS)) is not None and self.state.analysis is not None:
             write_some_features(layer, self.state, rows)
 
     def _write_names(self) -> None:
@@ -375,7 +375,7 @@ class ReviewBridge:
         row, cells = self.state.row(self.state.selected), self.layer(look.CELLS)
         if row is not None and cells is not None and cells.mode == "pan_zoom":
             # The brush goes on painting the cell that is looked at.
-            cells.selected_label = int(self.state.analysis.cells.table["label"].iloc[row])
+            cells.selected_label = int(self.state.at_hand.cells.table["label"].iloc[row])
 
     def look_at(self, uid: str | None) -> None:
         """Move the camera to a cell; the zoom stays unless the cell would be a speck."""

@@ -40,7 +40,7 @@ class ClassPicture:
 
     def refresh(self) -> None:
         """Read the class of every cell anew."""
-        analysis = self._state.analysis
+        analysis = self._state.at_hand
         labels = analysis.cells.table["label"].to_numpy(np.int64)
         self._values = np.zeros(max(analysis.cells.masks.last, labels.max(initial=0)) + 2, np.uint8)
         self._values[labels] = _values(self._state.codes())
@@ -63,7 +63,7 @@ class ClassPicture:
     def recolour(self, rows: Iterable[int]) -> list[int]:
         """Read the class of some cells anew; returns their labels."""
         state, rows = self._state, np.fromiter(rows, np.int64)
-        labels = state.analysis.cells.table["label"].to_numpy(np.int64)[rows]
+        labels = state.at_hand.cells.table["label"].to_numpy(np.int64)[rows]
         if len(rows) > FEW:
             self._values[labels] = _values(state.codes_of(rows))
         else:
@@ -80,7 +80,7 @@ class ClassPicture:
         labels
             The cells.
         """
-        masks = self._state.analysis.cells.masks
+        masks = self._state.at_hand.cells.masks
         if len(labels) > _MANY:
             drawn = cells.data if cells is not None else draw_thinned(masks, (0, 0, *masks.shape), 1)
             layer.data[...] = self.values(drawn)
@@ -100,7 +100,7 @@ class ClassPicture:
 
     def draw(self, box: Box, step: int) -> np.ndarray:
         """Draw a box (of the picture thinned by `step`): uint8, 0 = background."""
-        return self.values(draw_thinned(self._state.analysis.cells.masks, box, step, copy=False))
+        return self.values(draw_thinned(self._state.at_hand.cells.masks, box, step, copy=False))
 
 
 def _values(codes: np.ndarray) -> np.ndarray:

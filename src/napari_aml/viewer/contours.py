@@ -39,7 +39,7 @@ def contours(labels: np.ndarray, thickness: int) -> np.ndarray:
     for y0 in range(0, height, _BAND):
         y1 = min(y0 + _BAND, height)
         top, bottom = max(0, y0 - thickness), min(height, y1 + thickness)
-        part = np.ascontiguousarray(labels[top:bottom], kind)
+        part: np.ndarray = np.ascontiguousarray(labels[top:bottom], kind)
         most = cv2.dilate(part, cross)
         least = cv2.erode(part, cross, iterations=thickness)
         inside = slice(y0 - top, y1 - top)

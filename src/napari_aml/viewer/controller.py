@@ -24,6 +24,7 @@ from napari_aml.viewer.bridge import ReviewBridge
 from napari_aml.viewer.editor import MaskEditor
 from napari_aml.viewer.follow_up import FollowUp, cam_target
 from napari_aml.viewer.found_anew import FoundAnew
+from napari_aml.viewer.heat import heat_limit
 from napari_aml.viewer.names import MOST_NAMES
 from napari_aml.viewer.picture_layers import measuring_steps, slide_from_layer
 from napari_aml.viewer.picture_results import PictureResults
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_aml.analysis import Analysis
+    from napari_aml.classify import ModelBundle
     from napari_aml.explain import Heatmaps
     from napari_aml.progress import Progress, Steps
     from napari_aml.slides import Slide
@@ -230,12 +232,12 @@ class ReviewController(QObject):
         """Compute the heatmaps of all cells anew."""
         from napari_aml.explain import heatmaps_steps
 
-        analysis = self._classified()
-        wanted, device, of = cam_target(target), self.settings.device, (analysis.slide, analysis.cells, analysis.bundle)
+        analysis, bundle = self._classified()
+        wanted, device, of = cam_target(target), self.settings.device, (analysis.slide, analysis.cells, bundle)
 
         def take(heatmaps: Heatmaps) -> None:
             self.state.method, self.state.target, self.state.stage = method, target, stage
-            self._take(replace(self.state.analysis, heatmaps=heatmaps))
+            self._take(replace(self.state.at_hand, heatmaps=heatmaps))
 
         self._run(
             lambda: heatmaps_steps(*of, device, method, stage, wanted, stain=analysis.stain),
@@ -327,14 +329,12 @@ class ReviewController(QObject):
         state = self.state
         if seen is not None:
             state.method, state.stage = seen.method, seen.stage
-        if state.analysis.predictions is None:
+        if state.at_hand.predictions is None:
             state.start_predictions(said.codes, self.bundle)
             self.bridge.set_editable(False)
         if seen is not None and not state.heat_limit:
-            from napari_aml.viewer.heat import heat_limit
-
             state.heat_limit = heat_limit(seen)
-        uids = state.analysis.cells.table["uid"].to_numpy()[rows].tolist()
+        uids = state.at_hand.cells.table["uid"].to_numpy()[rows].tolist()
         state.fill(uids, said, seen)
         if state.selected is None and uids:
             state.selected = uids[0]
@@ -352,8 +352,6 @@ class ReviewController(QObject):
 
     def _take(self, analysis: Analysis | None) -> None:
         """Show an analysis that is complete."""
-        from napari_aml.viewer.heat import heat_limit
-
         self.state.pending = frozenset()
         selected = self.state.selected
         if analysis is not None and analysis.heatmaps is not None:
@@ -372,11 +370,11 @@ class ReviewController(QObject):
         if not busy:
             self.follow_up.wake()
 
-    def _classified(self) -> Analysis:
+    def _classified(self) -> tuple[Analysis, ModelBundle]:
         analysis = self.state.analysis
         if analysis is None or analysis.predictions is None or analysis.bundle is None:
             raise InputError("There are no classified cells yet.", "Press Analyse first.")
-        return analysis
+        return analysis, analysis.bundle
 
     # ---- walking -------------------------------------------------------------------------------------------
 
@@ -388,7 +386,7 @@ class ReviewController(QObject):
             self.bridge.look_at(uid)
 
     def _on_edited(self, what: RowsChanged) -> None:
-        analysis = self.state.analysis
+        analysis = self.state.at_hand
         changes = analysis.provenance.get("mask_changes_by_hand", 0) + 1  # an undo is a change, too
         analysis.provenance = {**analysis.provenance, "mask_changes_by_hand": changes}
         self._keep()

@@ -36,11 +36,17 @@ def cell_actions(control: ReviewController) -> dict[str, Callable[[], object]]:
 def connect_inspector(inspector: CellInspector, control: ReviewController) -> None:
     """Let the inspector's buttons say class, tags and note of the chosen cells, undo and redo."""
     state, decider, actions = control.state, control.decider, cell_actions(control)
+
+    def write(text: str) -> None:
+        view = inspector.value()  # another cell may be chosen by now: the note is of the one at which it was typed
+        if view is not None:
+            decider.note(view.uid, text)
+
     inspector.classes.said.connect(lambda code: actions[f"{CLASS_COMMAND}{code}"]())
     inspector.classes.confirmed.connect(actions["confirm"])
     inspector.classes.withdrawn.connect(actions["withdraw"])
     inspector.marks.tagToggled.connect(lambda name, on: decider.tag(sorted(state.selection), name, on))
-    inspector.marks.noteChanged.connect(lambda text: decider.note(state.selected, text))
+    inspector.marks.noteChanged.connect(write)
     stack = control.editor.undo_stack
     for button, changed in (
         (inspector.undo_button, stack.canUndoChanged), (inspector.redo_button, stack.canRedoChanged),

@@ -106,10 +106,10 @@ def pyramid(
     return [level(step) for step in steps_for(shape)]
 
 
-def union(boxes: Sequence[Box], shape: tuple[int, int], margin: int = 0) -> Box | None:
-    """Return the smallest box that holds all `boxes`, widened by `margin` and kept inside `shape`; None for none."""
+def union(boxes: Sequence[Box], shape: tuple[int, int], margin: int = 0) -> Box:
+    """Return the smallest box that holds all `boxes` (one or more), widened by `margin` and kept inside `shape`."""
     if not boxes:
-        return None
+        raise ValueError("of no boxes there is no smallest one around them")
     a = np.asarray(boxes, int)
     y0, x0 = (int(v) - margin for v in a[:, :2].min(0))
     y1, x1 = (int(v) + margin for v in a[:, 2:].max(0))

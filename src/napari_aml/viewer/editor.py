@@ -96,7 +96,7 @@ class MaskEditor(QObject):
 
     def fresh_label(self) -> int:
         """Return a label that no cell of this session ever had, so that an undone edit never shares its label."""
-        return max(self._top_label + 1, self.state.analysis.cells.masks.next_label)
+        return max(self._top_label + 1, self.state.at_hand.cells.masks.next_label)
 
     # ---- what a person does on the canvas ------------------------------------------------------------------
 
@@ -150,4 +150,4 @@ class MaskEditor(QObject):
         row = self.state.row(self.state.selected)
         if row is None:
             raise InputError("No cell is chosen.", "Click one first.")
-        return int(self.state.analysis.cells.table["label"].iloc[row])
+        return int(self.state.at_hand.cells.table["label"].iloc[row])

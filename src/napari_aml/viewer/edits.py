@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_aml.errors import InputError
+from napari_aml.ui.cell_index import boxes_of
 from napari_aml.ui.undo import Box, MaskEdit
 from napari_aml.viewer.drawing import union
 
@@ -182,11 +183,10 @@ def _edit(cells: Cells, labels: np.ndarray, region: Box, text: str) -> MaskEdit:
     from napari_aml.cells import update_cells
 
     result = update_cells(cells, labels, region[0], region[1])
-    boxes = [region]
+    boxes: list[Box] = [region]
     changed, gone, new = (tuple(u) for u in (result.changed_uids, result.removed_uids, result.added_uids))
     for table, uids in ((cells.table, (*changed, *gone)), (result.cells.table, (*changed, *new))):
-        rows = table[table["uid"].isin(uids)]
-        boxes += [tuple(int(v) for v in row) for row in rows[["y0", "x0", "y1", "x1"]].to_numpy()]
+        boxes += boxes_of(table, np.flatnonzero(table["uid"].isin(uids))).values()
     select = new[0] if len(new) == 1 and not changed else (changed[0] if len(changed) == 1 and not new else None)
     return MaskEdit(
         text, cells, result.cells, (*changed, *new), (*changed, *gone), union(boxes, cells.masks.shape), select

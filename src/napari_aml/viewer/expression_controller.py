@@ -141,19 +141,20 @@ class ExpressionController(QObject):
 
     def choose(self, sample: str) -> None:
         """Choose a sample: its call is there at once, its attributions follow."""
-        if self.opened is None or sample == self.sample or sample not in self.opened.samples:
+        opened = self.opened
+        if opened is None or sample == self.sample or sample not in opened.samples:
             return
         self.sample, self.evidence = sample, None
-        self.person = self._people.get(sample) or self._linked_person(sample)
+        self.person = self._people.get(sample) or self._linked_person(sample, opened.sha256)
         self.compare()
         self.sampleChanged.emit()
         self.explain()
 
-    def _linked_person(self, sample: str) -> Person:
-        """Return what was kept of the person with a link of a ticked slide to this sample, else nothing."""
+    def _linked_person(self, sample: str, sha256: str) -> Person:
+        """Return what was kept of the person with a link of a ticked slide to this sample of a file, else nothing."""
         for slide in self.ticked:
             link = self.link_of(slide)
-            if link is not None and link.sample == sample and link.sha256 == self.opened.sha256:
+            if link is not None and link.sample == sample and link.sha256 == sha256:
                 return Person(link.age, link.sex)
         return Person()
 
@@ -302,7 +303,7 @@ class ExpressionController(QObject):
         if key != self._image_key:
             self._image_key, self.image_call = key, None
             self._image.cancel()
-            if key is not None:
+            if model is not None and key is not None:
                 self._image.run(lambda: _quick(lambda: call_from_pictures(analyses, model)), self._take_image)
         self.compare()
 

@@ -231,6 +231,7 @@ class ExpressionWidget(QWidget):
 
     def _on_opened(self) -> None:
         opened = self.controller.opened
+        assert opened is not None  # it is what was announced
         self.form.setPath(opened.path, f"  ·  {opened.format}")
         self._hidden = self._withheld_samples()
         self.chooser.setSamples(words.sample_rows(opened, self._hidden))
@@ -266,14 +267,14 @@ class ExpressionWidget(QWidget):
         return frozenset((sample,)) if sample is not None and self.controller.withheld else frozenset()
 
     def _on_explained(self, found: Any) -> None:
-        control = self.controller
-        if found is not None:
-            self.why.setValue(words.attribution_view(control.sample, found))
-        elif control.sample is None:
+        opened, sample = self.controller.opened, self.controller.sample
+        if opened is None or sample is None:
             self.why.setValue(None)
-        elif control.withheld:
+        elif found is not None:
+            self.why.setValue(words.attribution_view(sample, found))
+        elif self.controller.withheld:
             self.why.setValue(None, "The call is withheld, so it is not explained.")
-        elif control.opened.call(control.sample).called is None:
+        elif opened.call(sample).called is None:
             self.why.setValue(None, "There is no call to explain.")
         else:
             self.why.setValue(None, "Computing the genes' attributions …")
@@ -302,13 +303,11 @@ class ExpressionWidget(QWidget):
         control = self.controller
         row = rows.get(self.slides.current() or "")
         link = None if row is None or not row.linked else control.link_of(row.slide_id)
-        shown = link is not None and not (
-            control.opened is not None
-            and control.sample == link.sample
-            and str(control.opened.path.absolute()) == link.path
-        )
-        self.linked_row.setVisible(shown)
-        if shown:
+        opened, path = control.opened, None if link is None else link.path
+        if link is not None and opened is not None and control.sample == link.sample:
+            path = None if str(opened.path.absolute()) == link.path else path
+        self.linked_row.setVisible(path is not None)
+        if row is not None and link is not None and path is not None:
             warn = f" ⚠ {row.note}." if row.note else ""
             self.linked.setText(f"{row.title} is linked to {link.sample} in {Path(link.path).name}.{warn}")
 

@@ -149,7 +149,7 @@ class SlideSource(QObject):
         counts = []
         for analysis in self._analyses():
             if analysis.slide.slide_id in slide_ids and analysis.predictions is not None:
-                counts.append((analysis.slide.slide_id, self._count(analysis)))
+                counts.append((analysis.slide.slide_id, self._count(analysis, analysis.predictions.codes)))
         return morphology(counts) if counts else None
 
     def analysed(self, slide_ids: Sequence[str]) -> list[Analysis]:
@@ -162,9 +162,8 @@ class SlideSource(QObject):
             if a.slide.slide_id in slide_ids and a.predictions is not None and not (pending and a is shown)
         ]  # fmt: skip
 
-    def _count(self, analysis: Analysis) -> Any:
+    def _count(self, analysis: Analysis, classes: tuple[str, ...]) -> Any:
         review = find_review(self._viewer)
-        classes = analysis.predictions.codes
         if review is not None and analysis is review.state.analysis:
             state = review.state
             codes = state.codes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,7 @@ def write_features(layer: Labels, state: ReviewState) -> None:
     """Let napari's status bar say class and probability of the cell under the mouse (by the column ``index``)."""
     import pandas as pd
 
-    analysis = state.analysis
+    analysis = state.at_hand
     frame = pd.DataFrame({"index": analysis.cells.table["label"].to_numpy()})
     if analysis.predictions is not None:
         # Not a column of texts: making one of 100,000 cells is a tenth of a second.
@@ -33,17 +32,16 @@ def write_features(layer: Labels, state: ReviewState) -> None:
     layer.features = frame
 
 
-def write_some_features(layer: Labels, state: ReviewState, rows: Sequence[int]) -> None:
+def write_some_features(layer: Labels, state: ReviewState, rows: np.ndarray) -> None:
     """Bring some rows up to date in place; the others are left alone, and napari looks up nothing anew."""
     import pandas as pd
 
-    said, features = state.analysis.predictions, layer.features
+    said, features = state.at_hand.predictions, layer.features
     if said is None or not len(rows):
         return
     if "class" not in features or len(features) != state.n_cells:
         write_features(layer, state)
         return
-    rows = np.asarray(rows)
     codes, column = state.codes_of(rows), features["class"].cat
     names = [*column.categories, *sorted(set(codes.tolist()).difference(column.categories))]
     place = column.codes.to_numpy(np.int16, copy=True)
@@ -56,7 +54,7 @@ def write_some_features(layer: Labels, state: ReviewState, rows: Sequence[int]) 
 
 def look_at(viewer: ViewerModel, layer: Labels, state: ReviewState, row: int) -> None:
     """Move the camera to a cell; the zoom stays unless the cell would be a speck."""
-    table = state.analysis.cells.table
+    table = state.at_hand.cells.table
     world = layer.data_to_world(tuple(float(table[c].iloc[row]) for c in ("y", "x")))
     camera = viewer.camera
     camera.center = (*camera.center[: 3 - len(world)], *world)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_aml.ui.jobs import Job
@@ -98,9 +99,9 @@ class FollowUp(QObject):
 
     def _classify_pending(self) -> None:
         state = self.state
-        uids = [uid for uid in state.analysis.cells.table["uid"].tolist() if uid in state.pending]
-        rows = [state.row(uid) for uid in uids]
-        cam = state.method if state.analysis.heatmaps is not None else None
+        uids = [uid for uid in state.uids if uid in state.pending]
+        rows = state.rows(uids).tolist()
+        cam = state.method if state.at_hand.heatmaps is not None else None
 
         def take(out: Any) -> None:
             state.fill(uids, *out)
@@ -111,15 +112,15 @@ class FollowUp(QObject):
 
     def _compare(self) -> None:
         """Explain the selected cell's runner-up (or, where that is shown, its predicted class) beside the map."""
-        state, analysis = self.state, self.state.analysis
+        state, said, heatmaps = self.state, self.state.at_hand.predictions, self.state.at_hand.heatmaps
         uid, row = state.selected, state.row(state.selected)
-        if row is None or analysis.heatmaps is None:
+        if row is None or said is None or heatmaps is None:
             return
         if self._comparison is not None and self._comparison[0] == uid:
             return
-        best = int(analysis.predictions.probabilities[row].argmax())
-        runner_up = int(analysis.predictions.take([row]).runner_up[0])
-        other = runner_up if int(analysis.heatmaps.target[row]) == best else best
+        best = int(said.probabilities[row].argmax())
+        runner_up = int(said.take(np.array([row])).runner_up[0])
+        other = runner_up if int(heatmaps.target[row]) == best else best
 
         def take(out: Any) -> None:
             self._comparison = (uid, out[1])
@@ -128,13 +129,15 @@ class FollowUp(QObject):
         self._run([row], state.method, [other], take)
 
     def _run(self, rows: list[int], cam: str | None, target: Any, then: Callable[[Any], None]) -> None:
-        analysis, device, stage = self.state.analysis, self._device(), self.state.stage
+        analysis, device, stage = self.state.at_hand, self._device(), self.state.stage
+        bundle = analysis.bundle
+        assert bundle is not None  # see _work
 
         def steps() -> Steps[Any]:
             from napari_aml.explain import classify_and_explain_steps
 
             return classify_and_explain_steps(
-                analysis.slide, analysis.cells, analysis.bundle, device, cam, stage, target, rows=rows,
+                analysis.slide, analysis.cells, bundle, device, cam, stage, target, rows=rows,
                 stain=analysis.stain,
             )
 

@@ -20,7 +20,7 @@ def draw_heat(analysis: Analysis, box: Box, step: int = 1, shown: np.ndarray | N
     Parameters
     ----------
     analysis
-        An analysis with heatmaps.
+        With heatmaps; without, there is nothing to draw.
     box
         y0, x0, y1, x1, in pixels of the picture thinned by `step`.
     step
@@ -36,8 +36,10 @@ def draw_heat(analysis: Analysis, box: Box, step: int = 1, shown: np.ndarray | N
     from napari_aml.explain import paste_heatmaps
 
     heatmaps, cells = analysis.heatmaps, analysis.cells
-    thinned = heatmaps.box / step
     y0, x0, y1, x1 = box
+    if heatmaps is None:  # a layer that goes in a moment is looked at once more
+        return np.zeros((y1 - y0, x1 - x0), np.float32)
+    thinned = heatmaps.box / step
     # A cell whose map has not come yet has an empty box.
     meets = (thinned[:, 2] > y0) & (thinned[:, 0] < y1) & (thinned[:, 3] > x0) & (thinned[:, 1] < x1)
     meets &= thinned[:, 2] > thinned[:, 0]

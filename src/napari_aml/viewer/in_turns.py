@@ -49,6 +49,8 @@ class InTurns(QObject):
 
     def _one(self) -> None:
         pieces = self._pieces
+        if pieces is None:
+            return
         try:
             next(pieces)
         except StopIteration:

@@ -12,6 +12,7 @@ from napari_aml.ui.state import UNCLASSIFIED, ReviewState
 from napari_aml.viewer.picture_layers import BLANK
 
 if TYPE_CHECKING:
+    from napari_aml.classify import Predictions
     from napari_aml.explain import Heatmaps
 
 #: Side of the picture of a cell: µm when no model says it, and pixels on the screen.
@@ -36,14 +37,14 @@ def cell_view(state: ReviewState, extra: Heatmaps | None = None) -> CellView | N
     row = state.row(state.selected)
     if row is None:
         return None
-    analysis = state.analysis
+    analysis = state.at_hand
     cell = analysis.cells.table.iloc[row]
     crop_um = analysis.bundle.crop_um if analysis.bundle is not None else CROP_UM
     crop, outline = _crop(analysis, cell, crop_um)
     uid = str(cell["uid"])
     code = state.decided.get(uid) or state.code(row)
     visible = state.shows_model(uid) and state.model_code(row) != UNCLASSIFIED
-    probabilities = analysis.predictions.probabilities[row] if visible else None
+    said = analysis.predictions if visible else None
     return CellView(
         uid=uid,
         title=_title(state, row, uid),
@@ -51,9 +52,9 @@ def cell_view(state: ReviewState, extra: Heatmaps | None = None) -> CellView | N
         colour=cell_class(code).colour if code else "#888888",
         crop=crop,
         outline=outline,
-        evidence=_evidence(state, row, extra) if probabilities is not None else (),
+        evidence=_evidence(state, row, said, extra) if said is not None else (),
         limit=state.heat_limit,
-        bars=_bars(analysis.predictions.codes, probabilities) if probabilities is not None else (),
+        bars=_bars(said.codes, said.probabilities[row]) if said is not None else (),
         measurements=_measurements(cell),
         remarks=_remarks(state, row, cell),
         tags=state.tags.get(uid, frozenset()),
@@ -69,19 +70,20 @@ def _title(state: ReviewState, row: int, uid: str) -> str:
         return f"{code} · {cell_class(code).name} · decided by {state.reader}"
     if not state.shows_model(uid):
         return "not decided yet (blinded reading)"
-    if state.analysis.predictions is None:
+    said = state.at_hand.predictions
+    if said is None:
         return "not classified"
     code = state.model_code(row)
     if code == UNCLASSIFIED:
         return "being classified …"
-    return f"{code} · {cell_class(code).name} · {100 * state.analysis.predictions.probabilities[row].max():.0f} %"
+    return f"{code} · {cell_class(code).name} · {100 * said.probabilities[row].max():.0f} %"
 
 
 def _subtitle(state: ReviewState, row: int, uid: str) -> str:
-    words = f"Cell {row + 1} of {state.n_cells}, label {int(state.analysis.cells.table['label'].iloc[row])}"
-    code = state.model_code(row)
-    if uid in state.decided and code != UNCLASSIFIED:
-        words += f" · model: {code} {100 * state.analysis.predictions.probabilities[row].max():.0f} %"
+    words = f"Cell {row + 1} of {state.n_cells}, label {int(state.at_hand.cells.table['label'].iloc[row])}"
+    code, said = state.model_code(row), state.at_hand.predictions
+    if uid in state.decided and said is not None and code != UNCLASSIFIED:
+        words += f" · model: {code} {100 * said.probabilities[row].max():.0f} %"
     if len(state.selection) > 1:
         words += f" · {len(state.selection)} cells chosen"
     return words
@@ -121,21 +123,19 @@ def _bars(codes: tuple[str, ...], probabilities: np.ndarray) -> tuple[Bar, ...]:
     )
 
 
-def _evidence(state: ReviewState, row: int, extra: Heatmaps | None) -> tuple[Evidence, ...]:
-    heatmaps, codes = state.analysis.heatmaps, state.analysis.predictions.codes
+def _evidence(state: ReviewState, row: int, said: Predictions, extra: Heatmaps | None) -> tuple[Evidence, ...]:
+    heatmaps, chances = state.at_hand.heatmaps, said.probabilities[row]
     found = []
     if heatmaps is not None and len(heatmaps.maps):
-        found.append(_one(heatmaps, row, codes, state))
+        found.append(_one(heatmaps, row, said.codes, chances))
     if extra is not None:
-        found.append(_one(extra, 0, codes, state))
+        found.append(_one(extra, 0, said.codes, chances))
     return tuple(found)
 
 
-def _one(heatmaps: Heatmaps, row: int, codes: tuple[str, ...], state: ReviewState) -> Evidence:
+def _one(heatmaps: Heatmaps, row: int, codes: tuple[str, ...], chances: np.ndarray) -> Evidence:
     target = int(heatmaps.target[row])
-    cell = state.row(state.selected)
-    share = 100 * float(state.analysis.predictions.probabilities[cell, target])
-    title = f"for {codes[target]} ({share:.0f} %)"
+    title = f"for {codes[target]} ({100 * float(chances[target]):.0f} %)"
     if not bool(heatmaps.has_evidence[row]):
         return Evidence(title, heatmaps.maps[row], "no positive evidence")
     nucleus, whole = float(heatmaps.in_nucleus[row]), float(heatmaps.in_cell[row])
@@ -159,7 +159,7 @@ def _measurements(cell: Any) -> tuple[tuple[str, str], ...]:
 
 def _remarks(state: ReviewState, row: int, cell: Any) -> tuple[str, ...]:
     remarks = []
-    analysis = state.analysis
+    analysis = state.at_hand
     if bool(cell["touches_border"]):
         remarks.append("Cut off by the border of the picture: class and measurements are unsure.")
     said = analysis.predictions

@@ -23,7 +23,7 @@ NAME_UM = 1.2
 
 def sides(state: ReviewState, rows: np.ndarray) -> np.ndarray:
     """Return the side of a square around each of some cells, level-0 pixels."""
-    table = state.analysis.cells.table
+    table = state.at_hand.cells.table
     h, w = (table[b].to_numpy()[rows] - table[a].to_numpy()[rows] for a, b in (("y0", "y1"), ("x0", "x1")))
     return 1.15 * np.maximum(h, w).astype(float)
 
@@ -34,9 +34,9 @@ def write_names(layer: Points, state: ReviewState) -> None:
     A name that would stand outside the picture moves into it, so that it is read on the stain's pale background.
     """
     rows = _named(state)
-    table = state.analysis.cells.table
+    table = state.at_hand.cells.table
     corners = table[["y0", "x0", "y1", "x1"]].to_numpy(float)[rows]
-    above = np.maximum(corners[:, 0] - NAME_UM / state.analysis.cells.pixel_size_um, 0)
+    above = np.maximum(corners[:, 0] - NAME_UM / state.at_hand.cells.pixel_size_um, 0)
     names = np.stack([above, (corners[:, 1] + corners[:, 3] - 1) / 2], 1)
     # Of 100,000 cells only the selected one has a name: then it alone is asked for.
     codes = state.codes()[rows] if len(rows) > 1 else np.array([state.code(int(row)) for row in rows], object)
@@ -67,7 +67,7 @@ def _write(layer: Points, state: ReviewState, names: np.ndarray, codes: np.ndarr
     size, colours = np.ones(len(names)), np.zeros((len(names), 4))
     row = state.row(state.selected)
     if row is not None:
-        y0, x0, y1, x1 = state.analysis.cells.table[["y0", "x0", "y1", "x1"]].to_numpy(float)[row]
+        y0, x0, y1, x1 = state.at_hand.cells.table[["y0", "x0", "y1", "x1"]].to_numpy(float)[row]
         names = np.concatenate([names, [[(y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2]]])
         codes = np.append(codes.astype(object), "")
         size = np.append(size, sides(state, np.array([row])))

@@ -96,7 +96,7 @@ class ExportTool(QObject):
 
     def __init__(self, control: ReviewController, attempt: Callable[..., None], parent: QWidget) -> None:
         super().__init__(parent)
-        self.control, self._attempt = control, attempt
+        self.control, self._attempt, self._dock = control, attempt, parent
         self.dialog: ExportDialog | None = None
         self.button = QPushButton("Export …")
         self.button.setToolTip("CSV, Parquet, COCO, GeoJSON for QuPath, label images, ImageFolder, AnnData, data set.")
@@ -113,7 +113,7 @@ class ExportTool(QObject):
         if self.dialog is None:
             from napari_aml.export.formats import FORMATS
 
-            self.dialog = ExportDialog(FORMATS, self.parent())
+            self.dialog = ExportDialog(FORMATS, self._dock)
             self.dialog.exportRequested.connect(self._choose)
         self.dialog.show()
         self.dialog.raise_()

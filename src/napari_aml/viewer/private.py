@@ -126,6 +126,7 @@ def quick_contours(layer: Any) -> None:
 
     def calculate(labels: np.ndarray, data_slice: tuple[slice, ...]) -> np.ndarray | None:
         layer = this()
+        assert layer is not None  # it is the layer that asks
         if layer.contour < 1 or labels.ndim != 2:
             return whole(layer, labels, data_slice)
         # With what lies around the part, as far as a border reaches.

@@ -12,6 +12,7 @@ from napari_aml.review.agreement import Readings, adjudication, agreement, disag
 from napari_aml.ui.jobs import Job
 
 if TYPE_CHECKING:
+    from napari_aml.review.agreement import AgreementSummary
     from napari_aml.viewer.project_session import ProjectSession
 
 _SOON_MS = 1200
@@ -62,8 +63,12 @@ class ProjectReaders(QObject):
             rows = disagreements(said, seen_by=seen_by)
             return agreement(said), [(uid, words, said.adjudicated.get(uid, "")) for uid, _, words in rows]
 
+        def take(out: tuple[AgreementSummary, list[tuple[str, dict[str, str], str]]]) -> None:
+            if project is self._session.project:  # else it was closed meanwhile
+                self.box.setSummary(*out, hidden=seen_by is not None)
+
         job = self._job = Job(steps, self)
-        job.returned.connect(lambda out: self.box.setSummary(*out, hidden=seen_by is not None))
+        job.returned.connect(take)
         job.failed.connect(self._session.dock.show_error)
         job.ended.connect(lambda: self._on_ended(job))
         job.start()

@@ -249,8 +249,12 @@ class ProjectSession(QObject):
             yield Progress(0, 0, "Opening the picture")
             return read_slide(project, slide_id)
 
+        def take(slide: OpenedSlide) -> None:
+            if project is self.project:  # else it was closed meanwhile
+                self.showing.one(slide)
+
         job = self.dock.job_bar.run(steps, "Opening the picture")
-        job.returned.connect(self.showing.one)
+        job.returned.connect(take)
 
     def _bring_up(self, shown: Any) -> None:
         """Show one of the project's pictures, which lie over each other, and hide the others."""

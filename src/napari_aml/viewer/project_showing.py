@@ -18,6 +18,7 @@ from napari_aml.viewer.private import unwrap
 from napari_aml.viewer.project_views import restore, slide_id_of
 
 if TYPE_CHECKING:
+    from napari_aml.analysis import Analysis
     from napari_aml.viewer.project_opening import Opened, OpenedSlide
     from napari_aml.viewer.project_session import ProjectSession
 
@@ -121,7 +122,7 @@ class ProjectShowing(QObject):
             if slide is chosen:
                 session.dock.choose_picture(layer)
                 if slide.analysis is not None:
-                    yield from self._cells(layer, slide)
+                    yield from self._cells(layer, slide.analysis)
         others = [(layer, slide.analysis) for layer, slide in layers if slide is not chosen and slide.analysis]
         for _, analysis in others:
             release(analysis.cells.masks)
@@ -148,7 +149,7 @@ class ProjectShowing(QObject):
         layer = self._picture(slide, choose=True)
         yield
         if slide.analysis is not None:
-            yield from self._cells(layer, slide)
+            yield from self._cells(layer, slide.analysis)
         self._session._bring_up(layer)
         self._session.list_slides()
         self.say(_DECODING if self._pictures.busy else "")
@@ -186,17 +187,17 @@ class ProjectShowing(QObject):
         if not self._turns.busy:
             self.say(_DECODING if self._pictures.busy else "")
 
-    def _cells(self, layer: Any, slide: OpenedSlide) -> Generator[None, None, None]:
+    def _cells(self, layer: Any, analysis: Analysis) -> Generator[None, None, None]:
         """Show the cells of the chosen picture, a layer a piece."""
         controller = self._session.controller
         rest: list[Iterator[None]] = []
         controller.bridge.in_turns = rest.append
         try:
-            controller.show_result(layer, slide.analysis)
+            controller.show_result(layer, analysis)
         finally:
             controller.bridge.in_turns = None
         try:
             for pieces in rest:
                 yield from pieces
         finally:
-            release(slide.analysis.cells.masks)
+            release(analysis.cells.masks)

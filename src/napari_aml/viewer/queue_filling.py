@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_aml.errors import AmlError
+from napari_aml.errors import AmlError, InputError
 from napari_aml.progress import Progress, Steps
 from napari_aml.review.speaking import Speaking, read_speaking
 
 if TYPE_CHECKING:
     from napari_aml.analysis import Analysis
+    from napari_aml.review.project import Project
     from napari_aml.viewer.teach_dock import TeachDock
 
 
@@ -29,6 +30,7 @@ class QueueFilling(QObject):
         super().__init__(dock)
         self.dock, self.review, self.state = dock, dock.review, dock.state
         self._speaking: Speaking | None = None
+        self._listed: Project | None = None  # whose runs can be chosen
         page = dock.queue
         page.second.changed.connect(self.compare_with)
         page.orders.activated.connect(lambda _: self.list_models())
@@ -43,6 +45,7 @@ class QueueFilling(QObject):
         from napari_aml.classify import find_bundles
 
         analysis, project = self.state.analysis, self.review.project.project
+        self._listed = project
         own = "" if analysis is None or analysis.predictions is None else analysis.predictions.bundle_id
         own = own.split(", taught by ")[0]
         choices: list[tuple[str, Any]] = []
@@ -59,10 +62,16 @@ class QueueFilling(QObject):
             self.dock.teaching.setSecond({})
             return
         analyses = [a for a in (self.state.analysis, *self.state.others) if a is not None and a.predictions is not None]
-        project = self.review.project.project
+        project, is_run = self.review.project.project, hasattr(what, "revision")
+        if is_run and (project is None or project is not self._listed):
+            self.list_models()
+            self.dock.teaching.setSecond({})
+            why = InputError("This run is of a project that is no longer open.", "Choose again what to compare with.")
+            self.dock._on_failed(why)
+            return
 
         def steps() -> Steps[Any]:
-            if hasattr(what, "revision"):
+            if is_run and project is not None:
                 yield Progress(0, 0, "Reading the earlier run")
                 return {what.slide_id: project.cell_store.read(what)}
             from napari_aml.pipeline import classify_cells_steps

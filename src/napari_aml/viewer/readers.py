@@ -98,7 +98,7 @@ def read_project(path: str) -> Layers:
     from napari_aml.viewer.sessions import review_of
 
     dock = review_of(viewer)
-    dock.tabs.setCurrentWidget(dock.tabs.widget(dock.tabs.count() - 1))
+    dock.tabs.setCurrentIndex(dock.tabs.count() - 1)
     # napari is in the middle of opening: it must be done before layers are added.
     QTimer.singleShot(0, lambda: dock.project._try(dock.project.open, path))
     return NOTHING

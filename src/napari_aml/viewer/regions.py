@@ -106,7 +106,7 @@ class RegionTool(QObject):
         return unwrap(layer)
 
     def _width(self) -> float:
-        return max(1.0, max(self.state.analysis.slide.shape) / 400)
+        return max(1.0, max(self.state.at_hand.slide.shape) / 400)
 
     def _write(self) -> None:
         """Show the regions of the state."""
@@ -145,48 +145,36 @@ class RegionTool(QObject):
             return
         known, decider = self.state.regions, self._control.decider
         roles = [str(role) for role in layer.features["role"]]
-        drawn = [self._polygon(i) for i in range(len(layer.data))]
+        drawn = [_polygon(layer, i) for i in range(len(layer.data))]
         before = {uid: known[uid].points for uid in self._uids if uid in known}
         if len(drawn) < len(self._uids):  # some were removed: the ones that are left tell which
             left = [_rounded(points) for points in drawn if points is not None]
-            for uid, points in before.items():
-                if _rounded(points) not in left:
+            for uid, corners in before.items():
+                if _rounded(corners) not in left:
                     decider.erase(uid)
             return
         new = False
         for i, points in enumerate(drawn):
-            uid = self._uids[i] if i < len(self._uids) else None
             if points is None:
                 continue
-            if uid is None:
+            if i >= len(self._uids):
                 new = True
                 decider.draw(Region(points, roles[i] if roles[i] in COLOURS else COUNT))
-            elif uid in before and _rounded(points) != _rounded(before[uid]):
+            elif (uid := self._uids[i]) in before and _rounded(points) != _rounded(before[uid]):
                 decider.draw(Region(points, known[uid].role, uid))
         if any(points is None for points in drawn):
             self.bar.say("A line holds nothing: draw a closed shape.")
         self._write()
         if self._asked and new:
-            self._to_the_cells()
+            self._to_the_cells(layer)
 
-    def _to_the_cells(self) -> None:
+    def _to_the_cells(self, layer: Shapes) -> None:
         """After the region that a button asked for, a click chooses a cell again instead of beginning another one."""
         self._asked = False
-        self.layer.mode = "pan_zoom"
+        layer.mode = "pan_zoom"
         cells = self._control.bridge.layer(CELLS)
         if cells is not None:
             self.viewer.layers.selection.active = cells
-
-    def _polygon(self, i: int) -> tuple[tuple[float, float], ...] | None:
-        """Return the corners of a shape, None where it is a line."""
-        kind, corners = str(self.layer.shape_type[i]), np.asarray(self.layer.data[i], float)[:, -2:]
-        if kind in ("line", "path") or len(corners) < 3:
-            return None
-        if kind == "ellipse":
-            centre, half = corners.mean(0), (corners.max(0) - corners.min(0)) / 2
-            angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
-            corners = centre + half * np.stack([np.sin(angle), np.cos(angle)], 1)
-        return tuple((float(y), float(x)) for y, x in corners)
 
     # ---- following the state -------------------------------------------------------------------------------
 
@@ -209,9 +197,21 @@ class RegionTool(QObject):
         if layer is None:
             return
         for i, uid in enumerate(self._uids[: len(layer.data)]):
-            region, points = self.state.regions.get(uid), self._polygon(i)
+            region, points = self.state.regions.get(uid), _polygon(layer, i)
             if region is not None and points is not None and _rounded(points) == _rounded(region.points):
                 yield uid, region
+
+
+def _polygon(layer: Shapes, i: int) -> tuple[tuple[float, float], ...] | None:
+    """Return the corners of a shape, None where it is a line."""
+    kind, corners = str(layer.shape_type[i]), np.asarray(layer.data[i], float)[:, -2:]
+    if kind in ("line", "path") or len(corners) < 3:
+        return None
+    if kind == "ellipse":
+        centre, half = corners.mean(0), (corners.max(0) - corners.min(0)) / 2
+        angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
+        corners = centre + half * np.stack([np.sin(angle), np.cos(angle)], 1)
+    return tuple((float(y), float(x)) for y, x in corners)
 
 
 def _rounded(points: Any) -> list[tuple[float, float]]:

@@ -57,7 +57,8 @@ def count_in_full(state: ReviewState, settings: CountingSettings) -> Callable[[]
     not be shown yet (blinded reading) or is not known yet is not in it.
     """
     analysis = state.analysis
-    if analysis is None or analysis.predictions is None:
+    said = None if analysis is None else analysis.predictions
+    if analysis is None or said is None:
         return None
     from napari_aml.review import count_cells
 
@@ -66,9 +67,9 @@ def count_in_full(state: ReviewState, settings: CountingSettings) -> Callable[[]
     def counting() -> Count:
         table = analysis.cells.table[["y", "x", "touches_border", "slide_id"]].copy()
         table["code_final"], table["confirmed"] = codes, confirmed
-        table["probability"] = analysis.predictions.confidence
+        table["probability"] = said.confidence
         return count_cells(
-            table, settings, classes=analysis.predictions.codes, card=getattr(analysis.bundle, "card", None),
+            table, settings, classes=said.codes, card=getattr(analysis.bundle, "card", None),
             regions=regions, pixel_size_um=analysis.slide.pixel_size.um,
         )  # fmt: skip
 
