@@ -235,7 +235,7 @@ class TrainConfig:
         for name in self.views:
             if name not in known:
                 raise _unknown("views", name, known)
-        changes = {k: tuple(v) if isinstance(v, list) else v for k, v in self.views.items()}
+        changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.views.items()}
         return dataclasses.replace(PRESETS[self.augmentation], **changes)
 
     def changed(self, **changes: Any) -> TrainConfig:
