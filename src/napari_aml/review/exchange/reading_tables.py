@@ -183,8 +183,8 @@ def read_labels(path: str | Path, slide_id: str = "", nuclei: str | Path | None 
     inner = Path(nuclei) if nuclei else beside if beside.is_file() and path.stem.endswith("_cells") else None
     cells = _label_image(path)
     kernels = _label_image(inner) if inner else None
-    if kernels is not None and kernels.shape != cells.shape:
-        raise ExchangeError(f"'{inner.name}' has another size than '{path.name}'.")  # type: ignore[union-attr]
+    if inner is not None and kernels is not None and kernels.shape != cells.shape:
+        raise ExchangeError(f"'{inner.name}' has another size than '{path.name}'.")
     masks = CellMasks.from_arrays(cells, kernels)
     slide_id = slide_id or stem
     for table in (path.with_name("cells.csv"), path.parent.parent / "cells.csv"):
