@@ -11,6 +11,7 @@ from skimage.draw import disk
 from napari_aml.cells.training.debris import litter
 from napari_aml.cells.training.scenes import SIDE, Scenes, Source
 from napari_aml.cells.unet import UNetSegmenter
+from napari_aml.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,22 @@ def test_scenes_are_whole(source: Source) -> None:
         assert 0 <= rgb.min() <= rgb.max() <= 1
         assert cell.shape == nucleus.shape == distance.shape == ignore.shape == (SIDE, SIDE)
         assert (distance[~cell] == 0).all()
+
+
+@pytest.mark.parametrize("damaged", [None, b"", b"no picture"], ids=["missing", "empty", "damaged"])
+def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path, damaged: bytes | None) -> None:
+    import cv2
+
+    from napari_aml.cells.training import sources
+
+    pictures, masks = tmp_path / "smears_bccd/images", tmp_path / "smears_bccd/nucleus_masks"
+    pictures.mkdir(parents=True)
+    masks.mkdir()
+    (pictures / "one.png").write_bytes(cv2.imencode(".png", np.zeros((134, 179, 3), np.uint8))[1].tobytes())
+    if damaged is not None:
+        (masks / "one.png").write_bytes(damaged)
+    with pytest.raises(InputError, match=r"nucleus_masks.one\.png"):
+        sources.bccd(tmp_path)
 
 
 def test_training_writes_networks_that_segment(source: Source, tmp_path: Path, monkeypatch) -> None:

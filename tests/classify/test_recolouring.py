@@ -58,9 +58,11 @@ def test_nothing_is_done_where_either_side_is_unknown():
 def test_a_damaged_card_is_named_and_the_shipped_one_knows_its_stains():
     bundle = aml.load_bundle()
     assert len(bundle.stains) == 2 and bundle.stains[0][1].distance(FIRST) < ALIKE
-    damaged = replace(bundle, card={**bundle.card, "stains": [{"source": "x", "ground": [1, 2, 3], "nucleus": "dark"}]})
-    with pytest.raises(BundleError, match="stains"):
-        _ = damaged.stains
+    whole = {"source": "x", "ground": [1, 2, 3], "nucleus": [1, 2, 3], "red": [1, 2, 3]}
+    for part in ({"nucleus": "dark"}, {"nucleus": [1, 2]}, {"red": [1, 2, 3, 4]}, {"ground": None}):
+        damaged = replace(bundle, card={**bundle.card, "stains": [{**whole, **part}]})
+        with pytest.raises(BundleError, match="stains"):
+            _ = damaged.stains
 
 
 @pytest.mark.parametrize(

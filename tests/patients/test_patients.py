@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_aml.errors import BundleError, InputError
 from napari_aml.patients import Bag, Cohort, call_patient, load_patient_bundle, save_patient_bundle, study_steps
 from napari_aml.patients.fitting import FitSettings, fit_head
-from napari_aml.patients.heads import HEADS
+from napari_aml.patients.heads import HEADS, head_from
 from napari_aml.patients.simulate import PROFILES, simulated_cohort
 from napari_aml.progress import run
 
@@ -206,3 +206,11 @@ def test_no_cell_of_a_simulated_patient_is_in_two_pools():
             pool_of.setdefault(f"{int(uid.split('#')[0][1:]) // 2}", set()).add(bag.group)
     assert cohort.simulated and cohort.notes and set(cohort.subtypes) == set(PROFILES)
     assert all(len(pools) == 1 for pools in pool_of.values())
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_stored_array_cannot_rename_a_head(name):
+    arrays = fitted(name).arrays()
+    assert head_from(name, CODES, arrays).name == name
+    with pytest.raises(TypeError):
+        head_from(name, CODES, {**arrays, "name": np.zeros(3)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from napari_aml.review.expression_opening import open_expression_steps
 from napari_aml.review.from_models import expression_side, quality_checks, training_shares
 from napari_aml.review.links import hash_steps
 from napari_aml.review.patient_sample import sex_check
+from napari_aml.review.sides import ExpressionCall
 
 CLASSES = ("CBFB::MYH11", "NPM1", "other")
 GENES = ("TP53", "FLT3", "MYH11", "XIST", "CD34", "KIT", "HOXA9", "MEIS1", "GATA1", "MPO", "ACTB", "GAPDH")
@@ -200,6 +203,10 @@ def test_attributions_add_up(opened):
     assert run(gene_evidence_steps(opened, "S2", other)).target == other
     with pytest.raises(InputError, match="no class 'x'"):
         run(gene_evidence_steps(opened, "S2", "x"))
+    refused = replace(opened, calls={**opened.calls, "S2": ExpressionCall("S2", passed=False)})
+    with pytest.raises(InputError, match="S2 has no call"):
+        run(gene_evidence_steps(refused, "S2"))
+    assert run(gene_evidence_steps(refused, "S2", other)).target == other
 
 
 @pytest.mark.parametrize("space", ["network", "expression"])

@@ -17,7 +17,7 @@ from training_parts import COLOURS, disc, easy_dataset, tiny
 
 from napari_aml import progress
 from napari_aml.classify.training.engine import TrainConfig, TrainingDivergedError, train, train_steps
-from napari_aml.errors import BundleError, InputError
+from napari_aml.errors import BundleError, InputError, OutputError
 
 
 def weights(bundle) -> dict[str, torch.Tensor]:
@@ -109,6 +109,12 @@ def test_a_second_run_in_the_same_folder_is_refused_while_the_first_is_at_work(e
     steps.close()
     assert not list(tmp_path.glob("*.lock"))
     assert train(easy, tiny(epochs=2), tmp_path / "bundle").bundle is not None
+
+
+def test_a_folder_that_cannot_be_made_is_named(easy, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"Cannot write to '.*file'"):
+        train(easy, tiny(epochs=2), tmp_path / "file" / "bundle")
 
 
 def test_killed_and_taken_up_again_from_the_command_line(easy, tmp_path):

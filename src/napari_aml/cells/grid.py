@@ -7,6 +7,7 @@ on blocks are therefore resampled exactly alike, wherever they lie.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -61,5 +62,5 @@ class Grid:
 
 def reflect(rgb: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
     """Pad by reflection, also where the padding is wider than the picture."""
-    mode = "reflect" if min(rgb.shape[:2]) > 1 else "edge"
+    mode: Literal["reflect", "edge"] = "reflect" if min(rgb.shape[:2]) > 1 else "edge"
     return np.pad(rgb, ((top, bottom), (left, right), (0, 0)), mode=mode)

@@ -7,7 +7,7 @@ doi 10.1109/ISBI.2009.5193250), with dyes that are read off segmented cells inst
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,11 @@ _LEAST_NUCLEUS, _LEAST_PX = 0.15, 500
 _CELLS, _MARGIN_UM = 200, 10.0
 # So many pixels of nuclei and of their surroundings suffice, shared out over the pictures.
 _NUCLEUS_PX, _AROUND_PX = 40_000, 120_000
+
+
+def _colour(values: Iterable[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(v) for v in values)
+    return red, green, blue
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ class Stain:
     @classmethod
     def read(cls, held: Mapping[str, Any]) -> Stain:
         """Read what `facts` wrote."""
-        colours = (tuple(float(v) for v in held[name]) for name in ("ground", "nucleus", "red"))
-        return cls(*colours, cells=held.get("cells"))  # type: ignore[arg-type]
+        ground, nucleus, red = (_colour(held[name]) for name in ("ground", "nucleus", "red"))
+        return cls(ground, nucleus, red, held.get("cells"))
 
     def facts(self) -> dict[str, Any]:
         """Return plain values for a card or a provenance."""
@@ -157,8 +162,8 @@ class StainSample:
             return None
         if abs(cosine) > _ALIKE:
             return None
-        colours = (tuple(round(float(v), 4) for v in a) for a in (ground, nucleus, red))
-        return Stain(*colours, cells=len(self._nuclei))  # type: ignore[arg-type]
+        colours = [_colour(round(float(v), 4) for v in a) for a in (ground, nucleus, red)]
+        return Stain(colours[0], colours[1], colours[2], len(self._nuclei))
 
 
 def measure_stain(slide: Slide, cells: Cells, *, most: int = _CELLS) -> Stain | None:

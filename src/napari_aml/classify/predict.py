@@ -192,11 +192,11 @@ class _Look:
                 f"The network of the bundle '{self.bundle.name}' answers with values that are not finite.",
                 "Try --device cpu, which computes in full precision; if it stays so, the weights are damaged.",
             )
-        found = np.asarray(embedding)
+        vectors = np.asarray(embedding)
         # After a product in threads of its own, BLAS keeps a core busy for a while, waiting for more: the network's.
         with self.blas.limit(limits=1, user_api="blas"):
-            ood = self.bundle.trust.scores(found)
-        said = Predictions(self.bundle.codes, probabilities, found, ood, self.bundle.bundle_id)
+            ood = self.bundle.trust.scores(vectors)
+        said = Predictions(self.bundle.codes, probabilities, vectors, ood, self.bundle.bundle_id)
         return rows, said, seen
 
 

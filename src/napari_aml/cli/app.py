@@ -196,8 +196,9 @@ def models() -> None:
     from napari_aml.classify import find_bundles
     from napari_aml.expression.bundle import find_expression_bundles
 
-    for bundle in [*find_bundles(), *find_expression_bundles()]:
-        typer.echo(bundle.card_summary())
+    images, expression = find_bundles(), find_expression_bundles()
+    for text in [*(b.card_summary() for b in images), *(b.card_summary() for b in expression)]:
+        typer.echo(text)
         typer.echo("")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from napari_aml.progress import Result, Steps, run
+from napari_aml.progress import Progress, Result, Steps, run
 
 Model = Annotated[
     str | None, typer.Option("--model", help="Model bundle: a folder or a name; default: the shipped one.")
@@ -38,10 +38,11 @@ def err(text: str) -> None:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[object]:
+def progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
     """Show a progress bar on standard error; yields what takes the events."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}"),
@@ -50,12 +51,12 @@ def progress_bar(title: str) -> Iterator[object]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
 
-        def show(event: object) -> None:
-            text = f"{title}: {event.message}" if event.message else title  # type: ignore[attr-defined]
-            bar.update(task, total=event.total or None, completed=event.done, description=text)  # type: ignore[attr-defined]
+        def show(event: Progress) -> None:
+            text = f"{title}: {event.message}" if event.message else title
+            bar.update(task, total=event.total or None, completed=event.done, description=text)
 
         yield show
 
@@ -63,4 +64,4 @@ def progress_bar(title: str) -> Iterator[object]:
 def drive(title: str, steps: Steps[Result]) -> Result:
     """Run a long job under a progress bar and return what it made."""
     with progress_bar(title) as show:
-        return run(steps, show)  # type: ignore[arg-type]
+        return run(steps, show)

@@ -12,6 +12,8 @@ from napari_aml import RESEARCH_USE
 from napari_aml.cli.console import DeviceName, drive
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from napari_aml.explain.testing import ExplainReport
 
 
@@ -91,7 +93,7 @@ def _flat(report: ExplainReport) -> object:
     return table.drop(columns=["over_random", "over_centre"])
 
 
-def _evenly(codes: object, rows: object, n: int, seed: int) -> object:
+def _evenly(codes: np.ndarray, rows: np.ndarray, n: int, seed: int) -> np.ndarray:
     """Draw n rows, round and round the classes."""
     import numpy as np
 

@@ -89,7 +89,7 @@ def train(
     with progress_bar(dataset.name) as show:
 
         def each(event: Progress) -> None:
-            show(event)  # type: ignore[operator]
+            show(event)
             if event.payload is not None:
                 err(event.message)
 

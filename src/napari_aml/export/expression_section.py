@@ -92,15 +92,19 @@ def report_part(
 
     others = [name for name in opened.samples if name != sample]
 
-    withheld = concordance.suppressed or evidence is None
+    genes: tuple[tuple[str, float], ...] = ()
+    note = ""
+    if evidence is not None and not concordance.suppressed:
+        genes = tuple((gene, float(value)) for gene, value, _ in evidence.genes)
+        note = f"Attributions for {evidence.target}. {evidence.note}"
     card = [] if opened.bundle is None else opened.bundle.card_summary().splitlines()
     return ExpressionPart(
         concordance,
         tuple((name, clean(value)) for name, value in opened.facts),
         tuple((c.level, c.name, clean(c.text)) for c in opened.checks(sample, sex)),
         tuple(dict.fromkeys(clean(w) for w in opened.warnings(sample))),
-        () if withheld else tuple((gene, float(value)) for gene, value, _ in evidence.genes),
-        "" if withheld else f"Attributions for {evidence.target}. {evidence.note}",
+        genes,
+        note,
         tuple(line.strip() for line in card if line.strip()),
     )
 

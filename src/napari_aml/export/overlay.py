@@ -12,7 +12,8 @@ from napari_aml.progress import Progress, Steps
 from napari_aml.taxonomy import cell_class
 
 if TYPE_CHECKING:
-    from PIL.ImageFont import FreeTypeFont
+    from PIL import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
     from napari_aml.cells.masks import CellMasks
 
@@ -86,7 +87,7 @@ def _lines(canvas: np.ndarray, polygons: list[np.ndarray], colours: Sequence[str
             cv2.polylines(canvas, [fixed], True, ink, thickness, cv2.LINE_AA, 4)
 
 
-def _tag(pen: object, points: np.ndarray, code: str, colour: str, size: tuple[int, int]) -> None:
+def _tag(pen: ImageDraw.ImageDraw, points: np.ndarray, code: str, colour: str, size: tuple[int, int]) -> None:
     """Write a code on a plate above an outline, kept inside the picture."""
     width = float(np.ptp(points[:, 0]))
     font = _font(int(np.clip(width / 4, _LEAST_TEXT, _MOST_TEXT)))
@@ -96,16 +97,16 @@ def _tag(pen: object, points: np.ndarray, code: str, colour: str, size: tuple[in
     y = float(points[:, 1].min()) - h - 2
     if y < 0:
         y = min(float(points[:, 1].max()) + 2, max(0, size[1] - h))
-    pen.rectangle((x, y, x + w, y + h), fill=colour, outline="#1e1e1e")  # type: ignore[attr-defined]
-    pen.text((x + 3 - left, y + 3 - top), code, fill=ink_on(colour), font=font)  # type: ignore[attr-defined]
+    pen.rectangle((x, y, x + w, y + h), fill=colour, outline="#1e1e1e")
+    pen.text((x + 3 - left, y + 3 - top), code, fill=ink_on(colour), font=font)
 
 
-_fonts: dict[int, FreeTypeFont] = {}
+_fonts: dict[int, FreeTypeFont | ImageFont] = {}
 
 
-def _font(size: int) -> FreeTypeFont:
-    from PIL import ImageFont
+def _font(size: int) -> FreeTypeFont | ImageFont:
+    from PIL.ImageFont import load_default
 
     if size not in _fonts:
-        _fonts[size] = ImageFont.load_default(size)  # type: ignore[assignment]
+        _fonts[size] = load_default(size)
     return _fonts[size]

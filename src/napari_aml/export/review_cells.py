@@ -91,9 +91,8 @@ def _chosen(slide: CuratedSlide, words: Mapping[str, Mapping[str, str]]) -> list
         out.append((f"Marked with a tag or a note ({len(marked)})", rows[:DISPUTED], max(0, len(rows) - DISPUTED)))
     if "probability" in table:
         sure = table["probability"].to_numpy(float)
-        rows = np.flatnonzero(~said & ~(sure >= SURE))
-        rows = rows[np.argsort(sure[rows], kind="stable")].tolist()
-        if rows:
+        unsure = np.flatnonzero(~said & ~(sure >= SURE))
+        if rows := unsure[np.argsort(sure[unsure], kind="stable")].tolist():
             title = f"Doubtful, not confirmed: the model gives less than {SURE:.0%} ({len(rows)})"
             out.append((title, rows[:DOUBTFUL], max(0, len(rows) - DOUBTFUL)))
     return out

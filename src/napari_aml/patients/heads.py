@@ -8,7 +8,7 @@ attention with weights of its own for each class (Ilse et al. 2018, arXiv 1802.0
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +23,10 @@ HEADS = ("differential", "mean-probability", "attention")
 class Head(Protocol):
     """What every head can do."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """One of `HEADS`."""
+        ...
 
     def logits(self, bag: Bag) -> np.ndarray:
         """Return float64 (c,)."""
@@ -114,7 +117,7 @@ class AttentionHead:
     attend: np.ndarray
     weight: np.ndarray
     bias: np.ndarray
-    name: str = "attention"
+    name: str = field(default="attention", init=False)
 
     def attention(self, bag: Bag) -> tuple[np.ndarray, np.ndarray]:
         """Return features float64 (n, h) and attention float64 (n, c), whose columns sum to 1."""

@@ -169,9 +169,11 @@ def adapt_steps(
         judged["fine-tune"] = (tuned.probabilities, None, normalisation)
     attempts = tuple(_attempt(way, judged, targets, bundle.codes, group) for way in WAYS if way in judged)
     chosen = _choose(attempts)
-    _, head, (mean, std) = judged[chosen]
+    _, correction, (mean, std) = judged[chosen]
     kept = tuned if chosen == "fine-tune" else None
-    return Adaptation(bundle, attempts, chosen, tuple(mean), tuple(std), head, len(rows), tuple(notes), kept, stain)
+    return Adaptation(
+        bundle, attempts, chosen, tuple(mean), tuple(std), correction, len(rows), tuple(notes), kept, stain
+    )
 
 
 def save_adapted(done: Adaptation, folder: str | Path, *, site: str, licence: str = "") -> ModelBundle:

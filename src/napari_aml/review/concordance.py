@@ -1,14 +1,13 @@
 """Holds what the pictures say against what the expression says: deterministic states, both inputs, then a number.
 
 Late fusion of two models that were never trained on the same patients. Which state holds depends on the two calls, on
-what is known of the person and on the two class lists alone; the order of the checks is the order of `_CHECKS`. A
-fused number exists only in `CONCORDANT` and `DISCORDANT`, and never replaces the two inputs.
+what is known of the person and on the two class lists alone; the order of the checks is that of `_judged`. A fused
+number exists only in `CONCORDANT` and `DISCORDANT`, and never replaces the two inputs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +36,6 @@ class _Case:
     image: ImageCall | None
     expression: ExpressionCall | None
     person: Person
-    classes: SharedClasses | None
 
     @property
     def flagged(self) -> bool:
@@ -49,6 +47,28 @@ class _Case:
     def control(self) -> bool:
         """Whether the image model passed its gate and says control."""
         return self.image is not None and self.image.passed and is_control(self.image.called)
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """Two calls, what the expression is called, and what the two models share."""
+
+    image: ImageCall
+    expression: ExpressionCall
+    called: str
+    classes: SharedClasses
+
+    @property
+    def sides(self) -> tuple[ImageCall | ExpressionCall, ...]:
+        """Both calls, that of the pictures first."""
+        return self.image, self.expression
+
+    @classmethod
+    def of(cls, image: ImageCall | None, expression: ExpressionCall | None) -> _Calls | None:
+        """Take both sides; None unless both call."""
+        if image is None or expression is None or expression.called is None:
+            return None
+        return cls(image, expression, expression.called, shared_classes(image.classes, expression.classes))
 
 
 def reconcile(
@@ -83,19 +103,16 @@ def reconcile(
     Order of the checks: identity, APL outside the scope, control, anything missing or out of scope, classes that only
     one side has, then agreement. The first that applies gives the state.
     """
-    both = image is not None and expression is not None and bool(expression.classes)
-    classes = shared_classes(image.classes, expression.classes) if both else None
-    case = _Case(morphology, image, expression, person or Person(), classes)
-    state, reasons = next(found for check in _CHECKS if (found := check(case)) is not None)
+    both = _Calls.of(image, expression)
+    case = _Case(morphology, image, expression, person or Person())
+    state, reasons = _judged(case, both)
     notices = [APL_NOTICE] if case.flagged else []
     suppressed = state is State.APL_SCOPE_CONFLICT
     apart = None
-    if both and classes.shared and not suppressed and state is not State.IDENTITY_MISMATCH:
-        apart = divergence_bits(
-            collapsed(image.classes, image.probabilities, classes),
-            collapsed(expression.classes, expression.probabilities, classes),
-        )
-    fused, why_not = _fused(state, case, settings)
+    classes = both.classes if both is not None else None
+    if both is not None and both.classes.shared and not suppressed and state is not State.IDENTITY_MISMATCH:
+        apart = divergence_bits(*(collapsed(c.classes, c.probabilities, both.classes) for c in both.sides))
+    fused, why_not = _fused(state, both, settings)
     if fused is not None:
         notices.append(f"The fused number is {NOT_VALIDATED}.")
     return Concordance(
@@ -104,7 +121,17 @@ def reconcile(
     )  # fmt: skip
 
 
-_Found = tuple[State, list[Reason]] | None
+_Told = tuple[State, list[Reason]]
+_Found = _Told | None
+
+
+def _judged(case: _Case, both: _Calls | None) -> _Told:
+    """Return what the first check that applies says."""
+    for check in (_identity, _apl_scope, _control, _insufficient):
+        if (found := check(case)) is not None:
+            return found
+    assert both is not None, "a side that does not call is insufficient"
+    return _image_only(both) or _expression_only(both) or _agreement(both)
 
 
 def _identity(case: _Case) -> _Found:
@@ -183,24 +210,24 @@ def _age(side: str, scope: tuple[float, float] | None, age: float | None) -> lis
     return [Reason("age_out_of_range", text)]
 
 
-def _image_only(case: _Case) -> _Found:
-    called = case.image.called
-    if case.classes.spelled(called) is not None:
+def _image_only(both: _Calls) -> _Found:
+    called = both.image.called
+    if both.classes.spelled(called) is not None:
         return None
     if is_rest(called):
         text = "The image model says only that it is none of its named classes."
     else:
         text = f"The expression model has no class {called}: it can neither support nor contradict it."
     reasons = [Reason("not_in_expression_model", text)]
-    other = _expression_only(case)
+    other = _expression_only(both)
     return State.IMAGE_ONLY_CLASS, reasons + (other[1] if other else [])
 
 
-def _expression_only(case: _Case) -> _Found:
-    called = case.expression.called
-    if case.classes.spelled(called) is not None:
+def _expression_only(both: _Calls) -> _Found:
+    called = both.called
+    if both.classes.spelled(called) is not None:
         return None
-    said = ", ".join(case.image.classes)
+    said = ", ".join(both.image.classes)
     if is_rest(called):
         text = (
             "The expression model says only that it is none of its named classes; the image model has no such class: "
@@ -211,37 +238,28 @@ def _expression_only(case: _Case) -> _Found:
     return State.EXPRESSION_ONLY_CLASS, [Reason("not_in_image_model", text)]
 
 
-def _agreement(case: _Case) -> _Found:
-    image, said = case.classes.spelled(case.image.called), case.classes.spelled(case.expression.called)
+def _agreement(both: _Calls) -> _Told:
+    image, said = both.classes.spelled(both.image.called), both.classes.spelled(both.called)
     if image == said:
         return State.CONCORDANT, [Reason("same_class", f"Both sides name {said}, a class that both models have.")]
     text = f"The pictures resemble {image}, the expression {said}; both models have both classes."
     reasons = [Reason("different_classes", text)]
-    kept = {case.classes.spelled(c) for c in case.expression.conformal_set or ()}
+    kept = {both.classes.spelled(c) for c in both.expression.conformal_set or ()}
     if image in kept:
         reasons.append(Reason("in_set", f"The expression does not rule out {image} either."))
     return State.DISCORDANT, reasons
 
 
-_CHECKS: tuple[Callable[[_Case], _Found], ...] = (
-    _identity, _apl_scope, _control, _insufficient, _image_only, _expression_only, _agreement,
-)  # fmt: skip
-
-
-def _fused(state: State, case: _Case, settings: FusionSettings | None) -> tuple[Fused | None, str]:
+def _fused(state: State, both: _Calls | None, settings: FusionSettings | None) -> tuple[Fused | None, str]:
     """Return the fused number where it is allowed, else why there is none."""
-    if state not in (State.CONCORDANT, State.DISCORDANT):
+    if both is None or state not in (State.CONCORDANT, State.DISCORDANT):
         return None, "A fused number exists only where both sides name a class that both models have."
-    image, said, classes = case.image, case.expression, case.classes
-    for side, call in (("image", image), ("expression", said)):
+    for side, call in zip(("image", "expression"), both.sides, strict=True):
         if not call.calibrated:
             return None, f"The {side} model's probabilities are not calibrated, so they are not fused."
         if not call.trained:
             return None, f"The {side} model's card does not say its training shares, so it cannot be re-based."
-    pairs = [
-        collapsed(call.classes, values, classes)
-        for call, values in ((image, image.probabilities), (said, said.probabilities))
-    ]
-    shares = [collapsed(call.classes, np.asarray(call.trained, float), classes) for call in (image, said)]
+    pairs = [collapsed(call.classes, call.probabilities, both.classes) for call in both.sides]
+    shares = [collapsed(call.classes, np.asarray(call.trained, float), both.classes) for call in both.sides]
     shares = [s / s.sum() for s in shares]
-    return fuse(pairs[0], pairs[1], shares[0], shares[1], classes, settings), ""
+    return fuse(pairs[0], pairs[1], shares[0], shares[1], both.classes, settings), ""

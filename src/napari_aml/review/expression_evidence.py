@@ -12,6 +12,7 @@ from napari_aml.progress import Steps
 from napari_aml.review.patient_sample import GeneEvidence, SamplePlaces
 
 if TYPE_CHECKING:
+    from napari_aml.expression.bundle import ExpressionBundle
     from napari_aml.expression.mapping import SampleMap
     from napari_aml.review.patient_sample import OpenedExpression
 
@@ -33,12 +34,16 @@ def gene_evidence_steps(opened: OpenedExpression, sample: str, target: str | Non
     Raises
     ------
     InputError
-        When the model is not at hand, or has no such class.
+        When the model is not at hand or has no such class, or no class is named for a sample that it refused.
     """
     from napari_aml.expression.attribution import TOLERANCE, attribute_steps
 
-    row = _rows(opened)[opened.samples.index(sample)][None]
-    found = yield from attribute_steps(opened.bundle, row, [sample], [target or opened.call(sample).called])
+    bundle, rows = _model(opened)
+    target = target or opened.call(sample).called
+    if target is None:
+        raise InputError(f"The sample {sample} has no call that genes could speak for.", "Name the class to explain.")
+    row = rows[opened.samples.index(sample)][None]
+    found = yield from attribute_steps(bundle, row, [sample], [target])
     complete = bool(found.complete[0])
     total = float(found.values[0].sum())
     verdict = "complete" if complete else f"incomplete (more than {TOLERANCE:.0%} apart): do not rely on single genes"
@@ -70,23 +75,24 @@ def places_steps(opened: OpenedExpression, method: str = "pca", space: str = "ne
     """
     from napari_aml.expression.mapping import sample_maps_steps
 
-    rows = _rows(opened)
+    bundle, rows = _model(opened)
     usable = [i for i, s in enumerate(opened.samples) if opened.call(s).called is not None]
     samples = [opened.samples[i] for i in usable]
     labels = [str(opened.call(s).called) for s in samples]
-    maps = yield from sample_maps_steps(opened.bundle, rows[usable], samples, labels, umap=method == "umap")
+    maps = yield from sample_maps_steps(bundle, rows[usable], samples, labels, umap=method == "umap")
     by_space = {m.space: m for m in maps if m.method == method}
     found = by_space[SPACES[space][0]]
     note = _note(by_space, space, method)
     return SamplePlaces(tuple(samples), np.asarray(found.points, float), {}, _axes(found), note)
 
 
-def _rows(opened: OpenedExpression) -> np.ndarray:
+def _model(opened: OpenedExpression) -> tuple[ExpressionBundle, np.ndarray]:
+    """Return the model and the samples' rows as it reads them."""
     if opened.bundle is None or opened.prepared is None:
         raise InputError("The model that made these calls is not at hand.", "Open the expression file again.")
     prepared = opened.prepared
     # As the call sees them: what was not measured is not taken for "not expressed".
-    return prepared.values if prepared.reference_values is None else prepared.reference_values
+    return opened.bundle, prepared.values if prepared.reference_values is None else prepared.reference_values
 
 
 def _axes(found: SampleMap) -> tuple[str, str]:

@@ -77,7 +77,7 @@ def _reduce(image: Image, reduction: Reduction) -> int:
     width, height = image.size
     times = max((k for k in (1, 2, 4, 8) if k <= min(reduction(height, width), width, height)), default=1)
     if times > 1:
-        image.draft(None, (width // times, height // times))  # type: ignore[arg-type]  # None leaves the mode
+        image.draft(None, (width // times, height // times))  # None leaves the mode
     return times
 
 

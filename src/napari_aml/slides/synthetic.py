@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from napari_aml.errors import SlideReadError
 from napari_aml.slides.pixel_size import PixelSize
 from napari_aml.slides.slide import Level, Slide
 
@@ -65,7 +67,7 @@ class SyntheticSlide(Slide):
         return hashlib.sha256(self.name.encode()).hexdigest()
 
 
-def _field_paths() -> list:
+def _field_paths() -> list[Path]:
     from napari_aml.samples import sample_paths
 
     return [p for p in sample_paths("smear") if p.name.startswith("bccd")]
@@ -74,7 +76,12 @@ def _field_paths() -> list:
 @lru_cache(maxsize=64)
 def _block(index: int, down: int) -> np.ndarray:
     """Return a field and its mirror images, 2 x 2, without seams."""
-    field = cv2.imread(str(_field_paths()[index]), cv2.IMREAD_COLOR)[..., ::-1]
+    path = _field_paths()[index]
+    # Not `cv2.imread`: on Windows it does not find a path with letters beyond the system's code page.
+    read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if read is None:
+        raise SlideReadError(path, "it is damaged.", "Install napari-aml again.")
+    field = read[..., ::-1]
     size = (FIELD[1] // down, FIELD[0] // down)
     if (field.shape[1], field.shape[0]) != size:
         field = cv2.resize(field, size, interpolation=cv2.INTER_AREA)

@@ -86,5 +86,7 @@ def _camera(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.3:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
         coded = cv2.imencode(".jpg", (x[..., ::-1] * 255).astype(np.uint8), quality)[1]
-        x = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+        seen = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        assert seen is not None, "what was just coded can be read"
+        x = seen[..., ::-1].astype(np.float32) / 255
     return x.astype(np.float32)

@@ -77,5 +77,5 @@ def fold(model: Both) -> dict[str, torch.Tensor]:
                     name = f"{which}.{part}.{level}.{i}"
                     out[f"{name}.weight"] = conv.weight * gain[:, None, None, None]
                     out[f"{name}.bias"] = norm.bias - norm.running_mean * gain
-        out[f"{which}.head.weight"], out[f"{which}.head.bias"] = net.head.weight, net.head.bias
+        out |= {f"{which}.head.{name}": value for name, value in net.head.named_parameters()}
     return {k: v.detach().half().contiguous() for k, v in out.items()}

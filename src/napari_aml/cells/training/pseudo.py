@@ -90,7 +90,8 @@ def redraw(rgb: np.ndarray, cell: np.ndarray, nucleus: np.ndarray, others: np.nd
     trimap[(cv2.dilate(mask, _disc(3.0 / um)) == 0) | others] = cv2.GC_BGD
     colours = cv2.bilateralFilter(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), 5, 20, 3)
     cv2.setRNGSeed(0)
-    cv2.grabCut(colours, trimap, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    unused = (0, 0, 0, 0)  # a rectangle, for the other way of starting
+    cv2.grabCut(colours, trimap, unused, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
     found = np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     pieces, n = ndi.label(cv2.morphologyEx(found, cv2.MORPH_OPEN, _disc(2)))
     if not n:

@@ -14,6 +14,7 @@ from napari_aml.cells.instances import split
 from napari_aml.cells.training import pseudo
 from napari_aml.cells.training.model import Both
 from napari_aml.cells.training.scenes import WORK_UM, Source
+from napari_aml.errors import InputError
 
 #: µm per pixel of the pictures as they stand in the data folder: 7.2 µm over the median diameter of their red cells.
 PIXEL_UM = {"bccd": 0.075, "chula": 0.092, "lmu": 0.257, "pbc": 0.225}
@@ -25,7 +26,15 @@ _CROPS = {"lmu": ("cells_aml_lmu_thumbs", 108), "pbc": ("cells_pbc/px160", 160)}
 
 
 def _read(path: Path) -> np.ndarray:
-    return np.ascontiguousarray(cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(_decoded(path, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def _decoded(path: Path, how: int) -> np.ndarray:
+    content = path.read_bytes() if path.is_file() else b""
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), how) if content else None
+    if picture is None:
+        raise InputError(f"'{path}' is missing or no picture that can be read.", "Copy the data folder again.")
+    return picture
 
 
 def bccd(data: Path) -> Source:
@@ -36,7 +45,7 @@ def bccd(data: Path) -> Source:
     rgbs, ids, nuclei = [], [], []
     for path in sorted((data / "smears_bccd/images").glob("*")):
         rgb = cv2.resize(_read(path), _BCCD_SIZE, interpolation=cv2.INTER_AREA)
-        mask = cv2.imread(str(data / f"smears_bccd/nucleus_masks/{path.stem}.png"), cv2.IMREAD_GRAYSCALE) > 127
+        mask = _decoded(data / f"smears_bccd/nucleus_masks/{path.stem}.png", cv2.IMREAD_GRAYSCALE) > 127
         pieces, n = ndi.label(mask)
         cells, nucleus = np.zeros(rgb.shape[:2], np.int32), np.zeros(rgb.shape[:2], bool)
         for i in range(1, n + 1):

@@ -14,9 +14,11 @@ import numpy as np
 
 from napari_aml._files import replacing_folder
 from napari_aml.classify.trust.stored import FILE, Trust
+from napari_aml.errors import InputError
 
 if TYPE_CHECKING:
     from napari_aml.classify.bundle import ModelBundle
+    from napari_aml.statistics import ConformalSets
 
 ALPHA = 0.1
 
@@ -38,6 +40,19 @@ class Calibration:
     temperature: float
     trust: Trust
     n: int
+
+    @property
+    def sets(self) -> ConformalSets:
+        """The sets; what `calibrate` made has them.
+
+        Raises
+        ------
+        InputError
+            Where there are none.
+        """
+        if self.trust.conformal is None:
+            raise InputError("This calibration has no conformal sets.", "Make it with calibrate.")
+        return self.trust.conformal
 
 
 def calibrate(

@@ -116,7 +116,7 @@ def trust_steps(
     if figures["site probe"]["balanced_accuracy"] > 0.95:
         notes.append("The embedding tells without fail where a cell was pictured: classes may lean on the site.")
     calibration = calibrate(probabilities, said.embedding, targets, bundle.codes, bundle.temperature, groups=groups)
-    if insufficient := (calibration.trust.conformal and calibration.trust.conformal.insufficient):
+    if insufficient := calibration.sets.insufficient:
         notes.append(f"Insufficient calibration: {', '.join(insufficient)} (too few cells): sets cannot exclude them.")
     return TrustReport(
         bundle.bundle_id, dataset.name, dataset.leakage.text, figures,
@@ -142,7 +142,8 @@ def _halves(
     """Each half calibrated on the other: what calibration is worth on cells that it was not fitted to."""
     from napari_aml.statistics import classification_metrics, set_summary, softmax
 
-    after, sets = np.zeros_like(said.probabilities, dtype=float), [()] * len(targets)
+    after = np.zeros_like(said.probabilities, dtype=float)
+    sets: list[tuple[str, ...]] = [()] * len(targets)
     for k in (0, 1):
         learn, judge = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         fitted = calibrate(
@@ -151,7 +152,7 @@ def _halves(
         )  # fmt: skip
         logits = bundle.temperature * np.log(np.maximum(said.probabilities[judge].astype(float), 1e-12))
         after[judge] = softmax(logits, fitted.temperature)
-        for i, found in zip(judge, fitted.trust.conformal.sets(after[judge]), strict=True):
+        for i, found in zip(judge, fitted.sets.sets(after[judge]), strict=True):
             sets[i] = found
     figures = classification_metrics(targets, after, bundle.codes, groups=groups, repeats=300)
     return figures, set_summary(sets, targets, bundle.codes)

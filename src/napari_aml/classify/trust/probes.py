@@ -57,14 +57,15 @@ def red_cells(n: int, crop_um: float, crop_px: int, seed: int = 0) -> np.ndarray
     rng, out = np.random.default_rng(seed), []
     for path in sample_paths("smear"):
         slide = open_slide(path)
-        if slide.pixel_size.um is None:
-            measured = measure_pixel_size(slide)
-            if measured.pixel_size_um is None:
+        um = slide.pixel_size.um
+        if um is None:
+            um = measure_pixel_size(slide).pixel_size_um
+            if um is None:
                 continue
-            slide = slide.with_pixel_size(PixelSize(measured.pixel_size_um, "red cells", ""))
+            slide = slide.with_pixel_size(PixelSize(um, "red cells", ""))
         cells = segment(slide)
         height, width = slide.shape
-        half = crop_um / slide.pixel_size.um / 2
+        half = crop_um / um / 2
         yx = np.stack([rng.uniform(half, max(half + 1, s - half), 40) for s in (height, width)], 1)
         boxes = cells.table[["y0", "x0", "y1", "x1"]].to_numpy(float)
         free = [

@@ -51,7 +51,7 @@ def as_markdown(report: TrustReport) -> str:
         lines.append(f"| {name.replace('_', ' ')} | {_entry(before[name])} | {_entry(after[name])} |")
     for name in ("classwise_ece", "negative_log_likelihood"):
         lines.append(f"| {name.replace('_', ' ')} | {before[name]:.3f} | {after[name]:.3f} |")
-    alpha = report.calibration.trust.conformal.alpha
+    alpha = report.calibration.sets.alpha
     lines += ["", "## Sets", "", f"Classes that cannot be excluded, at an error of {alpha:g} a class.", ""]
     lines += [f"- {name.replace('_', ' ')}: {_value(value)}" for name, value in f["sets"].items()]
     if "unlike" in f:

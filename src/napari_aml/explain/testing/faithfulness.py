@@ -58,7 +58,7 @@ def deletion_insertion(subject: Subject, maps: np.ndarray, steps: int = 12) -> I
         curves[i, :, 0] = subject.belief(np.where(important, baseline, subject.crops))
         curves[i, :, 1] = subject.belief(np.where(important, subject.crops, baseline))
         yield None
-    yield np.trapezoid(curves, dx=1 / steps, axis=0)
+    yield np.asarray(np.trapezoid(curves, dx=1 / steps, axis=0))
 
 
 def road(subject: Subject, maps: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_aml.explain.passes import CamPass
+from napari_aml.explain.passes import CamPass, ChooseTargets
 
 if TYPE_CHECKING:
     from napari_aml.classify.network import Network
@@ -46,7 +46,7 @@ class Subject:
         parts = []
         for start in range(0, len(pictures), BATCH):
             chosen = self.targets[start : start + BATCH]
-            run = CamPass(method, stage, lambda rows, logits, chosen=chosen: _tensor(chosen, logits))
+            run = CamPass(method, stage, _always(chosen))
             rows = np.arange(len(chosen))
             parts.append(run(net, net.prepare(pictures[start : start + BATCH]), rows, threading.Event())[2][0])
         return np.concatenate(parts)
@@ -68,7 +68,8 @@ def probabilities(network: Network, crops: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _tensor(chosen: np.ndarray, logits: Any) -> Any:
+def _always(chosen: np.ndarray) -> ChooseTargets:
+    """Return what names these classes, whatever the network says."""
     from napari_aml._torch import torch
 
-    return torch.as_tensor(chosen, device=logits.device)
+    return lambda _rows, logits: torch.as_tensor(chosen, device=logits.device)

@@ -97,12 +97,12 @@ class Builder:
         row = dict(told)
         number = len(self.rows) + 1
         if mask is not None and mask[2].size:
-            y0, x0, inside = mask
+            top, left, inside = mask
             patch = inside.astype(np.uint8)
             if nucleus is not None:
-                _mark(patch, y0, x0, nucleus)
-            self.patches[number] = (y0, x0, patch)
-            box = (y0, x0, y0 + patch.shape[0], x0 + patch.shape[1])
+                _mark(patch, top, left, nucleus)
+            self.patches[number] = (top, left, patch)
+            box = (top, left, top + patch.shape[0], left + patch.shape[1])
         if box is not None:
             y0, x0, y1, x1 = box
             row |= {"y0": int(np.floor(y0)), "x0": int(np.floor(x0))}

@@ -101,7 +101,7 @@ def match(incoming: CuratedSlide, there: CuratedSlide, least_overlap: float = LE
         rows[i] = row
         taken.add(row)
     by_uid, doubled = int((rows >= 0).sum()), 0
-    todo = [i for i in np.flatnonzero(rows < 0) if len(boxes) and mine[i, 2] > mine[i, 0]]
+    todo = [i for i in np.flatnonzero(rows < 0).tolist() if len(boxes) and mine[i, 2] > mine[i, 0]]
     for i, near in zip(todo, _near(mine[todo], boxes), strict=True):
         overlap = _overlap(mine[i], boxes[near])
         if not len(near) or overlap.max() < least_overlap:

@@ -62,8 +62,8 @@ def read_coco(path: str | Path) -> Incoming:
         raise ExchangeError(f"'{path.name}' is no COCO file: it has no lists of images and annotations.")
     if len(data["annotations"]) > MOST_ROWS:
         raise ExchangeError(f"'{path.name}' holds more than {MOST_ROWS:,} annotations.", "Split it by image.")
-    info = data.get("info") if isinstance(data.get("info"), dict) else {}
-    ours = info.get("format") == "napari-aml-coco"
+    info = data.get("info")
+    ours = isinstance(info, dict) and info.get("format") == "napari-aml-coco"
     remarks: list[str] = []
     names = {c.get("id"): str(c.get("name", "")) for c in data.get("categories") or [] if isinstance(c, dict)}
     builders: dict[Any, Builder] = {}

@@ -50,7 +50,8 @@ def read_geojson(path: str | Path, slide_id: str = "", reader: str = "") -> Inco
         raise ExchangeError(f"'{path.name}' is no GeoJSON: it has no list of features.")
     if len(features) > MOST_ROWS:
         raise ExchangeError(f"'{path.name}' holds more than {MOST_ROWS:,} features.", "Split it.")
-    about = data.get("napari_aml") if isinstance(data, dict) and isinstance(data.get("napari_aml"), dict) else {}
+    told = data.get("napari_aml") if isinstance(data, dict) else None
+    about: dict[str, Any] = told if isinstance(told, dict) else {}
     ours = about.get("format") == "napari-aml-geojson"
     slide = slide_id or str(about.get("slide_id") or _slide_of(features) or path.stem)
     shape = (int(about["height_px"]), int(about["width_px"])) if ours else None

@@ -95,11 +95,11 @@ def read_table(path: str | Path) -> Incoming:
     rows = list(_rows(path))
     decisions, slides, ours = [], {}, False
     if path.stem == "cells":
-        told, about = path.with_name(f"decisions{path.suffix}"), path.with_name(f"slides{path.suffix}")
-        if told.is_file():
-            decisions, ours = decisions_from(_rows(told), remarks), True
-        if about.is_file():
-            slides = {str(row["slide_id"]): row for row in _rows(about) if row.get("slide_id")}
+        record, list_of_slides = (path.with_name(f"{name}{path.suffix}") for name in ("decisions", "slides"))
+        if record.is_file():
+            decisions, ours = decisions_from(_rows(record), remarks), True
+        if list_of_slides.is_file():
+            slides = {str(row["slide_id"]): row for row in _rows(list_of_slides) if row.get("slide_id")}
     names = {name: _ALIASES.get(name.lower(), name) for name in (rows[0] if rows else {})}
     for old, new in list(names.items()):
         if old != new and new in rows[0]:
@@ -183,8 +183,8 @@ def read_labels(path: str | Path, slide_id: str = "", nuclei: str | Path | None 
     inner = Path(nuclei) if nuclei else beside if beside.is_file() and path.stem.endswith("_cells") else None
     cells = _label_image(path)
     kernels = _label_image(inner) if inner else None
-    if kernels is not None and kernels.shape != cells.shape:
-        raise ExchangeError(f"'{inner.name}' has another size than '{path.name}'.")  # type: ignore[union-attr]
+    if inner is not None and kernels is not None and kernels.shape != cells.shape:
+        raise ExchangeError(f"'{inner.name}' has another size than '{path.name}'.")
     masks = CellMasks.from_arrays(cells, kernels)
     slide_id = slide_id or stem
     for table in (path.with_name("cells.csv"), path.parent.parent / "cells.csv"):

@@ -287,10 +287,11 @@ class Pictures:
         entry = entry_of(slide, self._folder, patient)
         before = next((e for e in self.all() if e.slide_id == entry.slide_id), None)
         if before is not None:
-            kept = {"added": before.added, "patient": patient if patient is not None else before.patient}
+            entry = replace(entry, added=before.added, patient=patient if patient is not None else before.patient)
             if entry.absolute is None:
-                kept |= {k: getattr(before, k) for k in ("path", "absolute", "bytes", "mtime_ns")}
-            entry = replace(entry, **kept)
+                entry = replace(
+                    entry, path=before.path, absolute=before.absolute, bytes=before.bytes, mtime_ns=before.mtime_ns
+                )
         self.write(entry, "" if before is not None else "slide added", reader)
         return entry, before is None
 

@@ -43,7 +43,7 @@ PATIENCE = 10.0
 #: The columns of a decision, in the order of the record; ``chain`` follows.
 COLUMNS = ("seq", "id", "uid", "slide_id", "kind", "name", "value", "previous", "reader", "shown", "time", "app")
 #: The decoder without its search for white space, which for a hundred thousand short texts is most of the time.
-_scan = json.JSONDecoder().scan_once
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # typeshed leaves it out
 #: Encoders made once: making one a row is half of the time of writing 20,000 decisions.
 _chain_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _shown_text = json.JSONEncoder(ensure_ascii=False, default=str).encode

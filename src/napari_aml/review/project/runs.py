@@ -103,7 +103,7 @@ class Runs:
         """Return the revisions of a slide, or of all, oldest first."""
         where, values = ("", ()) if slide_id is None else ("WHERE slide_id = ? ", (slide_id,))
         rows = self._record.rows("runs", COLUMNS, f"{where}ORDER BY slide_id, revision", values)
-        return [Run(*row[:8], self._record.parsed(row[8], "runs")) for row in rows]
+        return [Run(*[*row[:8], self._record.parsed(row[8], "runs")]) for row in rows]
 
     def current(self, slide_id: str) -> Run | None:
         """Return the revision that counts, None where a slide's cells were not found yet."""
@@ -248,9 +248,10 @@ def carry_analysis(
     pending: tuple[str, ...] = ()
     if said is not None:
         known, kept = before(), over.source < 0
-        fits = known is not None and known.bundle_id == said.bundle_id
-        said = _filled(said, over.source, known.take(over.old[kept]) if fits else None)
-        pending = () if fits else tuple(str(u) for u in uids[kept])
+        if known is not None and known.bundle_id != said.bundle_id:
+            known = None
+        said = _filled(said, over.source, None if known is None else known.take(over.old[kept]))
+        pending = tuple(str(u) for u in uids[kept]) if known is None else ()
     if maps is not None:
         maps = _blank_where_kept(maps, over.source, over.cells)
     return replace(analysis, cells=over.cells, predictions=said, heatmaps=maps), pending

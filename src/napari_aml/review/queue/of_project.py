@@ -70,7 +70,7 @@ def project_pool_steps(
             "No slide of this project has classified cells.",
             "Add pictures: napari-aml project add PROJECT PICTURE",
         )
-    kind = Counter()
+    kind: Counter[tuple[str, tuple[str, ...], int]] = Counter()
     for _, _, said in parts:
         kind[said.bundle_id, said.codes, said.embedding.shape[1]] += len(said)
     chosen = kind.most_common(1)[0][0]

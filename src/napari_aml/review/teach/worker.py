@@ -65,9 +65,9 @@ def compare_steps(
     level = dataset.leakage.text
     if not said:
         return Comparison((), (), (), (), {}, {}, level)
-    answers = [tuple(said[name].code.tolist()) for name in ("old", "new")]
-    figures = [figures_of(truth, said[b].probabilities, said[b].codes) for b in ("new", "old")]
-    return Comparison(tuple(table["uid"].astype(str)), truth, *answers, *figures, level)
+    before, after = (tuple(said[name].code.tolist()) for name in ("old", "new"))
+    figures, old_figures = (figures_of(truth, said[b].probabilities, said[b].codes) for b in ("new", "old"))
+    return Comparison(tuple(table["uid"].astype(str)), truth, before, after, figures, old_figures, level)
 
 
 def _crops(dataset: Dataset, rows: np.ndarray, bundle: ModelBundle) -> np.ndarray:

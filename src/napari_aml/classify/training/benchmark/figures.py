@@ -93,7 +93,7 @@ def _confusion(path: Path, runs: dict[str, list[Run]], codes: tuple[str, ...]) -
     shown = {name: found for name, found in runs.items() if found}
     figure, axes = _figure(4.2 * len(shown), 4.4, len(shown))
     for axis, (name, found) in zip(axes, shown.items(), strict=True):
-        matrix = sum(confusion(r.targets, r.logits.argmax(1), len(codes)) for r in found)
+        matrix = np.sum([confusion(r.targets, r.logits.argmax(1), len(codes)) for r in found], axis=0)
         share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
         axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for y, x in zip(*np.nonzero(share >= 0.1), strict=True):

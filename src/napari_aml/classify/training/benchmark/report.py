@@ -6,7 +6,7 @@ import base64
 import html
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 
 #: An interval over fewer groups (patients, or cells and their copies) would say nothing.
 _FEWEST_GROUPS = 5
-#: A page is a list of blocks: (kind, content).
-Block = tuple[str, object]
 Table = tuple[list[str], list[list[str]]]
+#: A page is a list of blocks: (kind, content); a figure is (file, title).
+Block = (
+    tuple[Literal["table"], Table]
+    | tuple[Literal["list"], list[str]]
+    | tuple[Literal["figure"], tuple[str, str]]
+    | tuple[Literal["h1", "h2", "h3", "p"], str]
+)
 
 
 def write_report(
@@ -187,15 +192,16 @@ def as_markdown(table: Table) -> str:
 def page_markdown(blocks: list[Block]) -> str:
     """Return the page as Markdown."""
     out = []
-    for kind, content in blocks:
-        if kind == "table":
-            out.append(as_markdown(content))  # type: ignore[arg-type]
-        elif kind == "list":
-            out.append("\n".join(f"- {line}" for line in content))  # type: ignore[attr-defined]
-        elif kind == "figure":
-            out.append(f"![{content[1]}]({content[0]})")  # type: ignore[index]
+    for block in blocks:
+        if block[0] == "table":
+            out.append(as_markdown(block[1]))
+        elif block[0] == "list":
+            out.append("\n".join(f"- {line}" for line in block[1]))
+        elif block[0] == "figure":
+            name, title = block[1]
+            out.append(f"![{title}]({name})")
         else:
-            out.append({"h1": "# ", "h2": "## ", "h3": "### ", "p": ""}[kind] + str(content))
+            out.append({"h1": "# ", "h2": "## ", "h3": "### ", "p": ""}[block[0]] + block[1])
     return "\n\n".join(out) + "\n"
 
 
@@ -208,21 +214,21 @@ th{background:#f3f3f3;white-space:normal;text-align:center}td:first-child{text-a
 def page_html(blocks: list[Block], folder: Path) -> str:
     """Return the page as one HTML file, figures inside."""
     out = []
-    for kind, content in blocks:
-        if kind == "table":
-            header, rows = content  # type: ignore[misc]
+    for block in blocks:
+        if block[0] == "table":
+            header, rows = block[1]
             cells = "".join(f"<th>{html.escape(c)}</th>" for c in header)
             lines = ["<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows]
             out.append(f"<table><tr>{cells}</tr>{''.join(lines)}</table>")
-        elif kind == "list":
-            out.append("<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in content) + "</ul>")  # type: ignore[attr-defined]
-        elif kind == "figure":
-            data = base64.b64encode((folder / content[0]).read_bytes()).decode()  # type: ignore[index]
-            title = html.escape(content[1])  # type: ignore[index]
+        elif block[0] == "list":
+            out.append("<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in block[1]) + "</ul>")
+        elif block[0] == "figure":
+            name, title = block[1]
+            data, title = base64.b64encode((folder / name).read_bytes()).decode(), html.escape(title)
             image = f'<img alt="{title}" src="data:image/png;base64,{data}">'
             out.append(f"<figure>{image}<figcaption>{title}</figcaption></figure>")
         else:
-            out.append(f"<{kind}>{html.escape(str(content))}</{kind}>")
+            out.append(f"<{block[0]}>{html.escape(block[1])}</{block[0]}>")
     title = html.escape(str(blocks[0][1]))
     body = "\n".join(out)
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'

@@ -45,7 +45,8 @@ def build(
     from napari_aml._torch import torch
 
     torch.manual_seed(config.seed)
-    mean, std = (0.5,) * 3, (0.5,) * 3
+    mean: tuple[float, ...] = (0.5,) * 3
+    std: tuple[float, ...] = (0.5,) * 3
     notes: list[str] = []
     network = _create(config, codes, notes)
     if base is not None:
@@ -65,7 +66,7 @@ def build(
         freeze(network, config.freeze)
     if config.train_only == "head":
         network.requires_grad_(False)
-        network.get_classifier().requires_grad_(True)
+        network.get_submodule(head_name(network)).requires_grad_(True)
     return network, mean, std, notes
 
 

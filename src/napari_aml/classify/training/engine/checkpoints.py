@@ -37,7 +37,7 @@ def alone(work: Path) -> Iterator[None]:
             f"Another training is at work in '{work}'.", "Let it end, or give this one another --out."
         ) from error
     except OSError as error:
-        raise OutputError(f"Cannot write beside '{work}': {error.strerror or error}.") from error
+        raise OutputError(work.parent, error.strerror or str(error)) from error
     try:
         yield
     finally:

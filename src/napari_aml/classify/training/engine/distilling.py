@@ -182,7 +182,7 @@ def hint_loss(said: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Ten
     total = torch.zeros(())
     for mine, theirs in zip(said, wanted, strict=True):
         if theirs.shape[-2:] != mine.shape[-2:]:
-            theirs = adaptive_avg_pool2d(theirs, mine.shape[-2:])
+            theirs = adaptive_avg_pool2d(theirs, (mine.shape[-2], mine.shape[-1]))
         total = total + mse_loss(mine.float(), theirs)
     return total / len(said)
 

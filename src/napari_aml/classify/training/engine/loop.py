@@ -70,7 +70,7 @@ class Fit:
         self.network = processes.shared(self.outer)
         self.optimiser = _optimiser(self.plain, config)
         if self.outer is not self.plain:
-            self.optimiser.add_param_group({"params": list(self.outer.project.parameters())})
+            self.optimiser.add_param_group({"params": list(self.outer.get_submodule("project").parameters())})
         self.scaler = torch.amp.GradScaler(device.type, enabled=device.precision == "float16")
         self.averages = Averages(self.plain, config)
         counts = np.bincount(material.targets, minlength=material.classes)
@@ -368,7 +368,7 @@ def _optimiser(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Opt
 
     decay = config.layer_decay or (0.75 if config.pretrained or config.weights else 0.0)
     # One pass over all weights instead of one an operation.
-    fused = {"fused": True} if config.optimiser in ("adam", "adamw") and config.device != "mps" else {}
+    fused: dict[str, Any] = {"fused": True} if config.optimiser in ("adam", "adamw") and config.device != "mps" else {}
     try:
         return create_optimizer_v2(
             network, opt=config.optimiser, lr=config.rate, weight_decay=config.weight_decay,

@@ -57,14 +57,14 @@ class Views:
         return any(v > 0 for v in (self.stain, self.transfer, self.pale, self.blur, self.erase))
 
 
-_STILL = {"scale": (1.0, 1.0), "shift": 0.0}
-_PLAIN = {"stain": 0.0, "transfer": 0.0, "pale": 0.0, "blur": 0.0, "erase": 0.0}
+_PLAIN = Views(stain=0.0, transfer=0.0, pale=0.0, blur=0.0, erase=0.0)
+_TURNS = dataclasses.replace(_PLAIN, scale=(1.0, 1.0), shift=0.0)
 #: Augmentation by name, for configs and the ablation.
 PRESETS: dict[str, Views] = {
-    "none": Views(turn=False, **_STILL, **_PLAIN),  # type: ignore[arg-type]
-    "turns": Views(turn=True, **_STILL, **_PLAIN),  # type: ignore[arg-type]
-    "geometry": Views(**_PLAIN),  # type: ignore[arg-type]
-    "stain": Views(turn=True, **_STILL),  # type: ignore[arg-type]
+    "none": dataclasses.replace(_TURNS, turn=False),
+    "turns": _TURNS,
+    "geometry": _PLAIN,
+    "stain": Views(scale=(1.0, 1.0), shift=0.0),
     "standard": Views(),
     "strong": Views(scale=(0.75, 1.3), shift=0.07, stain=1.2, transfer=0.5, pale=0.3, blur=0.4, erase=0.2),
 }
@@ -235,7 +235,7 @@ class TrainConfig:
         for name in self.views:
             if name not in known:
                 raise _unknown("views", name, known)
-        changes = {k: tuple(v) if isinstance(v, list) else v for k, v in self.views.items()}
+        changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.views.items()}
         return dataclasses.replace(PRESETS[self.augmentation], **changes)
 
     def changed(self, **changes: Any) -> TrainConfig:
