@@ -45,6 +45,7 @@ screen: ## Add the system libraries for a virtual screen where they are missing 
 lint: env-test
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 lock: | $(BIN)/uv ## Pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --extra all --extra teacher \

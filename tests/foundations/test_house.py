@@ -27,6 +27,13 @@ def test_imports_run_downwards():
     assert "kept, 0 broken" in done.stdout
 
 
+def test_types_fit(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path)], cwd=REPO, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_importing_the_package_is_light():
     loaded = _python("import napari_aml, sys; print(*sys.modules)").split()
     heavy = {"torch", "timm", "napari", "qtpy", "PySide6", "PyQt6", "numpy", "pandas", "cv2", "skimage", "sklearn"}

@@ -47,7 +47,7 @@ class Segmenter(Protocol):
         Parameters
         ----------
         rgb
-            uint8 (h, w, 3).
+            uint8 (h, w, 3). `napari_aml.cells.segment` hands it over with even light and white ground.
         pixel_size_um
             µm per pixel of `rgb`.
         """
