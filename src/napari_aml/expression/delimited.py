@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -26,6 +27,7 @@ WIDE = 4000
 _TASK_SIZE = 1 << 21
 #: What is read and looked at in one go within: it and what is computed from it stay in the processor's cache.
 _IN_CACHE = 1 << 18
+_THOUSANDS = re.compile(r"\d{1,3}(?:([,.' \u2019\u00a0\u202f])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
 
 
 @dataclass
@@ -375,6 +377,8 @@ def _explain(path: Path, layout: Layout, block: bytes, first_line: int) -> Expre
                 hint = "Nothing is filled in silently: leave that gene or sample out, or put the value in."
             elif not is_number(cell, layout.decimal):
                 what, hint = f"is '{cell[:30]}', not a number", "Put the number in, or leave the row or column out."
+                if _THOUSANDS.fullmatch(cell):
+                    hint = "Export numbers without separators of thousands."
             elif "inf" in cell.lower() or not np.isfinite(np.float32(cell.replace(",", "."))):
                 what, hint = f"is '{cell[:30]}', which is not finite", "Export the values without infinities."
             else:
