@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from pathlib import Path
 
@@ -251,9 +252,7 @@ def _whole(layout: Layout, spans: list[Span], out: np.ndarray) -> Rows | None:
     columns, delimiter = len(layout.names), ord(layout.delimiter)
     leads: list[bytes] = []
     for span in spans:
-        done = len(leads)
-        read = whole_numbers(span, delimiter, columns, columns - len(layout.values),
-                             lambda lines, done=done: out[done : done + lines])  # fmt: skip
+        read = whole_numbers(span, delimiter, columns, columns - len(layout.values), partial(_room, out, len(leads)))
         if read is None:
             return None
         leads += read
@@ -263,6 +262,10 @@ def _whole(layout: Layout, spans: list[Span], out: np.ndarray) -> Rows | None:
         return None
     made.whole = True
     return made
+
+
+def _room(values: np.ndarray, done: int, lines: int) -> np.ndarray:
+    return values[done : done + lines]
 
 
 def from_leads(layout: Layout, leads: list[bytes], values: np.ndarray) -> Rows:

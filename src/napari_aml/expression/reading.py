@@ -241,7 +241,8 @@ def _understand_steps(
         raise ExpressionReadError(path, f"it holds one gene only ('{names[0][:40]}').", "A call needs thousands.")
     given = units or (raw.units[0].name if raw.units else None)
     scale, detected, unusable, totals = yield from detect_units_steps(
-        path, None if part else values, samples, names, given, raw.whole, facts_of(part.summary, rows) if part else (),
+        path, None if part else values, samples, names, given, raw.whole,
+        facts_of(part.summary, rows.tolist()) if part else (),
         part.first.T[rows] if part and part.first is not None else None,
     )
     if raw.units and not units:
