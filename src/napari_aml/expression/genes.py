@@ -281,6 +281,8 @@ def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> Re
 
 def _resolve_one(book: GeneBook, name: str, kind: str | None) -> tuple[str, str]:
     """The gene of one id, and the kind of the id that told (``unknown``; ``left out`` for a second PAR copy)."""
+    if name in book.symbols and kind in (None, "symbol"):  # the common case, at once
+        return name, "symbol"
     for part in _parts(name):
         part = part.strip()
         found = _ENSEMBL.fullmatch(part)

@@ -19,6 +19,10 @@ _ISO = re.compile(r"(?:19|20)\d\d([-/])(03|09|12)\1(\d\d)(?:[ T]00:00:00)?")
 _FIGURES = re.compile(r"(\d{1,2})([/.])(\d{1,2})\2(?:(?:19|20)?\d\d)(?: 0?0:00(?::00)?)?")
 
 
+#: What a date may begin with: a figure, or March, September, December.
+_BEGIN = frozenset("0123456789MSDmsd")
+
+
 def genes_of_date(name: str) -> tuple[str, ...]:
     """Return the current symbols of the genes that may have become this date; none for anything else.
 
@@ -62,7 +66,7 @@ def repair(names: Sequence[str]) -> tuple[dict[int, str], list[str]]:
     # A date has a dash, a point or a blank near its beginning; most ids have none, and are not looked at further.
     dates = {
         place: read for place, name in enumerate(names)
-        if not name[:6].isalnum() and any(read := genes_of_date(name))
+        if not name[:6].isalnum() and name[:1] in _BEGIN and any(read := genes_of_date(name))
     }  # fmt: skip
     # Of one file, all dates in figures are written one way: the reading that makes genes of all of them.
     figures = [read for read in dates.values() if len(read) == 2]
