@@ -144,6 +144,16 @@ def test_a_header_behind_a_hash_and_a_second_header(tmp_path, counts):
     assert any("second line" in said for said in matrix.evidence)
 
 
+@pytest.mark.parametrize("header", [True, False])
+def test_lines_that_end_with_a_delimiter_and_a_line_that_names_it(tmp_path, counts, header):
+    first, *lines = counts.to_csv(sep=";").splitlines()
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["sep=;", first + ";" * header, *(line + ";" for line in lines), ""]))
+    matrix = read_expression(path)
+    same(matrix, counts)
+    assert not any("left out" in said for said in matrix.evidence)
+
+
 def test_a_series_of_geo_is_named(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text('!Series_title\t"x"\n!Series_status\t"y"\n')

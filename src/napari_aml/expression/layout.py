@@ -147,7 +147,8 @@ def find_layout(path: Path, lines: Sequence[str], delimiter: str | None = None, 
     ExpressionReadError
         One column only, a header alone, or no column of numbers.
     """
-    while skip < len(lines) and (lines[skip].startswith("#") or not lines[skip].strip()):
+    # Spreadsheets read, and some programs write, a first line that names the delimiter: sep=;
+    while skip < len(lines) and (lines[skip].startswith(("#", "sep=", '"sep=')) or not lines[skip].strip()):
         skip += 1
     body = [line for line in lines[skip:] if line.strip()]
     if len(body) < 2:
@@ -172,7 +173,9 @@ def find_layout(path: Path, lines: Sequence[str], delimiter: str | None = None, 
         above = split(lines[skip - 1].lstrip("# "), delimiter) if skip and lines[skip - 1].startswith("#") else []
         names = above if len(above) == width else ["", *(f"column {i + 1}" for i in range(1, width))]
     else:
-        names = ["", *header] if len(header) == width - 1 else header
+        # A header one cell short is R's, where lines do not merely end with a delimiter.
+        ended = len(header) == width - 1 and not any(row[-1] for row in rows)
+        names = [*header, ""] if ended else ["", *header] if len(header) == width - 1 else header
     if len(names) != width:
         raise ExpressionReadError(path, f"the header has {len(header)} cells and the lines after it have {width}.",
                                   "Export the table again, or repair the header.")  # fmt: skip
@@ -220,7 +223,7 @@ def _roles(path: Path, names: list[str], rows: list[list[str]], decimal: str, de
         numbers, wordy = len(cells) - len(others), sum(not is_missing(cell) for cell in others)
         # A second column of row numbers, of a table that was written and read twice, bears no name of its own.
         again = names[i].lower().startswith(("unnamed", "...")) and are_row_numbers(cells)
-        if i == 0 or (wordy and not numbers) or i in describing or again:
+        if i == 0 or (wordy and not numbers) or i in describing or again or not (names[i] or any(cells)):
             texts.append(i)
         elif i not in lengths and i not in tested:
             values.append(i)
@@ -242,7 +245,7 @@ def _roles(path: Path, names: list[str], rows: list[list[str]], decimal: str, de
     best = max(texts, key=as_names)
     others = [i for i in texts if i != best and genes[i] > 0.5]
     symbol, length = others[0] if others else None, min(lengths - {best}, default=None)
-    beside = sorted({*texts, *tested, *lengths} - {best, symbol, length} - counting)
+    beside = [i for i in sorted({*texts, *tested, *lengths} - {best, symbol, length} - counting) if names[i]]
     notes = (left_out([names[i] for i in beside]),) if beside else ()
     all_whole = all(whole[i] for i in values)
     return Layout(delimiter, decimal, 0, tuple(names), best, tuple(values), length, symbol, all_whole, notes=notes)
