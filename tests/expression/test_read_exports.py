@@ -154,6 +154,14 @@ def test_lines_that_end_with_a_delimiter_and_a_line_that_names_it(tmp_path, coun
     assert not any("left out" in said for said in matrix.evidence)
 
 
+def test_a_line_of_delimiters_alone_is_named(tmp_path, counts):
+    path = tmp_path / "a.csv"
+    path.write_text(counts.to_csv(sep=";") + ";;;\n")
+    with pytest.raises(CellValueError, match="line 402 holds delimiters alone") as caught:
+        read_expression(path)
+    assert "Delete" in caught.value.hint
+
+
 def test_a_series_of_geo_is_named(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text('!Series_title\t"x"\n!Series_status\t"y"\n')

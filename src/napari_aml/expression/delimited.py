@@ -373,6 +373,9 @@ def _explain(path: Path, layout: Layout, block: bytes, first_line: int) -> Expre
                 path, f"line {number} ('{cells[0][:40]}') has {len(cells)} cells, the header {len(layout.names)}.",
                 "Export the table again, or repair that line.",
             )  # fmt: skip
+        if not any(cells):
+            return CellValueError(path, f"line {number} holds delimiters alone.", "Delete that empty line; spreadsheets "
+                                  "write such lines where rows were cleared.")  # fmt: skip
         for i in layout.values:
             cell = cells[i]
             if is_missing(cell):
