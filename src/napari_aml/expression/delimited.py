@@ -374,8 +374,8 @@ def _explain(path: Path, layout: Layout, block: bytes, first_line: int) -> Expre
                 "Export the table again, or repair that line.",
             )  # fmt: skip
         if not any(cells):
-            return CellValueError(path, f"line {number} holds delimiters alone.", "Delete that empty line; spreadsheets "
-                                  "write such lines where rows were cleared.")  # fmt: skip
+            return CellValueError(path, f"line {number} holds delimiters alone.", "Delete that line; spreadsheets "
+                                  "write such where rows were cleared.")  # fmt: skip
         for i in layout.values:
             cell = cells[i]
             if is_missing(cell):
