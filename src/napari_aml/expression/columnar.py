@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_aml.expression.columns import are_row_numbers, described, left_out, only_tested
 from napari_aml.expression.errors import CellValueError, ExpressionReadError
 from napari_aml.expression.genes import known_share
+from napari_aml.expression.layout import is_number
 from napari_aml.expression.matrix import RawTable
 from napari_aml.expression.memory import check_fits
 from napari_aml.progress import Progress, Steps
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+#: What pandas calls a data frame's index without a name of its own.
+_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def read_columnar_steps(path: Path, kind: str, limit: int | None = None) -> Steps[RawTable]:
@@ -70,22 +76,32 @@ def _from_arrow_steps(path: Path, table: pa.Table, name: str) -> Steps[RawTable]
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         return pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view"
 
-    texts = [i for i in range(table.num_columns) if is_text(table.column(i))]
-    shares = {i: known_share([str(v) for v in table.column(i).slice(0, 2000).to_pylist()]) for i in texts}
     names = [str(n) for n in table.column_names]
-    index = [i for i in texts if names[i].startswith("__index_level_")]
+    describing, lengths, tested = described(names)
+    index = [i for i, name in enumerate(names) if _INDEX.fullmatch(name)]
+    heads = {i: [str(v) for v in table.column(i).slice(0, 2000).to_pylist()] for i in range(table.num_columns)
+             if is_text(table.column(i)) or i in describing or i in index}  # fmt: skip
+    shares = {i: 0.0 if are_row_numbers(cells[:50]) else known_share(cells) for i, cells in heads.items()}
+    # Names are text, or Entrez numbers in the index or a column of ids. Numbers as text are values, to be refused.
+    texts = [i for i, cells in heads.items() if shares[i] > 0.5 or (is_text(table.column(i)) and (
+        i in index or i in describing or not all(map(is_number, cells))))]  # fmt: skip
     if not texts:
         raise ExpressionReadError(path, "no column holds names of genes or samples.",
                                   "Write the names as a column, or as the index of a data frame.")  # fmt: skip
-    best = max(texts, key=lambda i: (shares[i] > 0.5, i in index, -i))
-    columns = [i for i in range(table.num_columns) if i not in texts]
+    best = max(texts, key=lambda i: (shares[i] > 0.5, is_text(table.column(i)), i in index, -i))
+    beside = [i for i in sorted({*texts, *describing, *lengths, *tested, *index}) if i != best]
+    columns = [i for i in range(table.num_columns) if i != best and i not in beside]
     labels = [str(v) for v in table.column(best).to_pylist()]
+    if not columns:
+        raise ExpressionReadError(path, only_tested([names[i] for i in sorted(tested)]) if tested else
+                                  "no column holds numbers.", "Write the values as columns of numbers.")  # fmt: skip
     values = np.empty((table.num_rows, len(columns)), np.float32)
     for place, i in enumerate(columns):
         column = table.column(i)
         kind = column.type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-            raise CellValueError(path, f"column '{names[i][:60]}' holds {kind}, not numbers.", "Leave it out.")
+            raise CellValueError(path, f"column '{names[i][:60]}' holds {kind}, not numbers.",
+                                 "Write its values as numbers, or leave it out.")  # fmt: skip
         if column.null_count:
             row = column.is_null().to_pylist().index(True)
             raise CellValueError(path, f"the cell of row '{labels[row][:40]}' and column '{names[i][:60]}' is empty.",
@@ -96,7 +112,13 @@ def _from_arrow_steps(path: Path, table: pa.Table, name: str) -> Steps[RawTable]
     check_finite(path, values, labels, [names[i] for i in columns])
     others = [i for i in texts if i != best and shares[i] > 0.5]
     symbols = [str(v) for v in table.column(others[0]).to_pylist()] if others else None
-    return RawTable(labels, [names[i] for i in columns], values, name, row_symbols=symbols)
+    said = [names[i] for i in beside if i not in index and i not in others[:1]]
+    made = RawTable(labels, [names[i] for i in columns], values, name, row_symbols=symbols)
+    made.notes += [left_out(said)] if said else []
+    length = min(lengths, default=None)
+    if length is not None and pa.types.is_primitive(table.column(length).type):
+        made.row_lengths = np.asarray(table.column(length).cast(pa.float32(), safe=False).to_numpy(), np.float32)
+    return made
 
 
 def check_finite(path: Path, values: np.ndarray, rows: list[str], columns: list[str]) -> None:

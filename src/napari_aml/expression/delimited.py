@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from pathlib import Path
 
@@ -26,6 +28,7 @@ WIDE = 4000
 _TASK_SIZE = 1 << 21
 #: What is read and looked at in one go within: it and what is computed from it stay in the processor's cache.
 _IN_CACHE = 1 << 18
+_THOUSANDS = re.compile(r"\d{1,3}(?:([,.' \u2019\u00a0\u202f])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
 
 
 @dataclass
@@ -249,9 +252,7 @@ def _whole(layout: Layout, spans: list[Span], out: np.ndarray) -> Rows | None:
     columns, delimiter = len(layout.names), ord(layout.delimiter)
     leads: list[bytes] = []
     for span in spans:
-        done = len(leads)
-        read = whole_numbers(span, delimiter, columns, columns - len(layout.values),
-                             lambda lines, done=done: out[done : done + lines])  # fmt: skip
+        read = whole_numbers(span, delimiter, columns, columns - len(layout.values), partial(_room, out, len(leads)))
         if read is None:
             return None
         leads += read
@@ -261,6 +262,10 @@ def _whole(layout: Layout, spans: list[Span], out: np.ndarray) -> Rows | None:
         return None
     made.whole = True
     return made
+
+
+def _room(values: np.ndarray, done: int, lines: int) -> np.ndarray:
+    return values[done : done + lines]
 
 
 def from_leads(layout: Layout, leads: list[bytes], values: np.ndarray) -> Rows:
@@ -368,6 +373,9 @@ def _explain(path: Path, layout: Layout, block: bytes, first_line: int) -> Expre
                 path, f"line {number} ('{cells[0][:40]}') has {len(cells)} cells, the header {len(layout.names)}.",
                 "Export the table again, or repair that line.",
             )  # fmt: skip
+        if not any(cells):
+            return CellValueError(path, f"line {number} holds delimiters alone.", "Delete that line; spreadsheets "
+                                  "write such where rows were cleared.")  # fmt: skip
         for i in layout.values:
             cell = cells[i]
             if is_missing(cell):
@@ -375,6 +383,8 @@ def _explain(path: Path, layout: Layout, block: bytes, first_line: int) -> Expre
                 hint = "Nothing is filled in silently: leave that gene or sample out, or put the value in."
             elif not is_number(cell, layout.decimal):
                 what, hint = f"is '{cell[:30]}', not a number", "Put the number in, or leave the row or column out."
+                if _THOUSANDS.fullmatch(cell):
+                    hint = "Export numbers without separators of thousands."
             elif "inf" in cell.lower() or not np.isfinite(np.float32(cell.replace(",", "."))):
                 what, hint = f"is '{cell[:30]}', which is not finite", "Export the values without infinities."
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def read_folder_steps(folder: Path, read: Callable[[Path], Steps[RawTable]]) -> 
     paths = sample_files(folder)
     first: RawTable | None = None
     made, place, sizes, samples = np.empty(0, np.float32), {}, [], []
+    said: Counter[str] = Counter()
     for number, path in enumerate(paths):
         table = yield from _quiet(read(path), Progress(number, len(paths), f"Reading {path.name}"))
         if len(table.columns) != 1:
@@ -72,9 +74,12 @@ def read_folder_steps(folder: Path, read: Callable[[Path], Steps[RawTable]]) -> 
         else:
             made[:, number] = _in_order(path, paths[0], table, place)
         samples.append(table.columns[0])
+        said.update(note.split(":")[0].rstrip(".") for note in table.notes)  # behind a colon are figures of one file
         sizes.append(None if table.library_sizes is None else float(table.library_sizes[0]))
     assert first is not None
-    notes = [*first.notes, f"{len(paths)} files of one sample each ({first.format})."]
+    notes = [note for note in first.notes if said[note.split(":")[0].rstrip(".")] == len(paths)]
+    notes += [f"{note}: in {count} of {len(paths)} files." for note, count in said.items() if count < len(paths)]
+    notes = [*notes, f"{len(paths)} files of one sample each ({first.format})."]
     known = np.array(sizes, float) if all(size is not None for size in sizes) else None
     return RawTable(first.rows, samples, made, first.format, notes, first.row_lengths, first.units, known,
                     first.row_symbols)  # fmt: skip

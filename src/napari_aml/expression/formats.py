@@ -17,9 +17,15 @@ SUFFIXES = (
     ".gz",
 )  # fmt: skip
 STRANDS = ("unstranded", "forward", "reverse")
+#: Beginnings of lines that count reads of no gene: HTSeq's, those of its first releases, and STAR's.
+_NO_GENES = ("__", "N_unmapped", "N_multimapping", "N_noFeature", "N_ambiguous", "no_feature", "ambiguous",
+             "too_low_aQual", "not_aligned", "alignment_not_unique")  # fmt: skip
+_ALIGNED = re.compile(
+    r"[._-]?(?:Aligned)?(?:\.sortedByCoord)?(?:\.out)?(?:\.sorted)?\.(?:[bs]am|cram)$", re.IGNORECASE
+)
 _AFTER_SAMPLE = re.compile(
-    r"(?:\.?ReadsPerGene\.out\.tab|\.genes\.results|\.rna_seq\.augmented_star_gene_counts\.tsv|\.featureCounts"
-    r"(?:\.txt|\.tsv)?|\.htseq(?:[._-]?counts?)?(?:\.txt|\.tsv)?|[._-]?(?:gene_?)?counts?(?:\.txt|\.tsv)?|"
+    r"(?:[._-]*ReadsPerGene\.out\.tab|\.genes\.results|\.rna_seq\.augmented_star_gene_counts\.tsv|\.featureCounts"
+    r"(?:\.txt|\.tsv)?|\.FPKM(?:-UQ)?(?:\.txt|\.tsv)?|\.htseq(?:[._-]?counts?)?(?:\.txt|\.tsv)?|[._-]?(?:gene_?)?counts?(?:\.txt|\.tsv)?|"
     r"\.quant\.genes\.sf|\.gct|\.csv|\.tsv|\.txt|\.tab|\.sf)$", re.IGNORECASE,
 )  # fmt: skip
 
@@ -88,6 +94,8 @@ class TextFormat:
         Row names that are sums or remarks, not genes, by their beginnings.
     strands
         Columns for the three kinds of library that STAR counts, else None.
+    rows
+        Lines of values that the file says it has, else None.
     """
 
     name: str
@@ -97,6 +105,7 @@ class TextFormat:
     counts: int | None = None
     drop: tuple[str, ...] = ()
     strands: dict[str, int] | None = None
+    rows: int | None = None
 
 
 def sample_of(path: Path) -> str:
@@ -134,25 +143,43 @@ def recognise(path: Path, lines: Sequence[str], delimiter: str | None = None, st
         return _gct(path, lines)
     if first.startswith("N_unmapped\t"):
         return _star(path, lines)
+    if first.startswith(("!Series_", "!Sample_", "^DATABASE", "^SERIES")):
+        raise ExpressionReadError(
+            path, f"it is a file of GEO that describes a series (its first line is '{first[:40]}').",
+            "Take the table of counts or TPM from the series' supplementary files; of a series matrix, the lines "
+            "between !series_matrix_table_begin and !series_matrix_table_end.",
+        )  # fmt: skip
     layout = find_layout(path, lines, delimiter)
     for known in ONE_SAMPLE:
         if known.header <= set(layout.names):
             return _one_sample(path, lines, layout, known)
+    layout = replace(layout, names=_without_paths(layout))
     low = [name.lower() for name in layout.names]
     if low[:2] == ["geneid", "chr"] and "length" in low:
-        names = tuple(_bam(n) if i in layout.values else n for i, n in enumerate(layout.names))
-        return TextFormat("featureCounts", replace(layout, names=names), units=Units("counts"))
+        return TextFormat("featureCounts", layout, units=Units("counts"))
     headless = layout.names[1:] == tuple(f"column {i + 1}" for i in range(1, len(layout.names)))
     if headless and len(layout.values) == 1:
-        named = replace(layout, names=("", *layout.names[1:-1], sample_of(path)))
-        return TextFormat("HTSeq counts", named, sample_of(path), drop=("__",))
-    return TextFormat(layout.format, layout, drop=("__", "N_unmapped", "N_multimapping", "N_noFeature", "N_ambiguous"))
+        names = list(layout.names)
+        names[layout.values[0]] = sample_of(path)
+        name = "HTSeq counts" if layout.whole else "one sample without a header"
+        return TextFormat(name, replace(layout, names=tuple(names), notes=()), sample_of(path), drop=_NO_GENES)
+    return TextFormat(layout.format, layout, drop=_NO_GENES)
+
+
+def _without_paths(layout: Layout) -> tuple[str, ...]:
+    """FeatureCounts heads its columns with the paths of the alignments: of these what tells samples apart is kept."""
+    paths = [i for i in layout.values if layout.names[i].lower().endswith((".bam", ".sam", ".cram"))]
+    shown = {i: _bam(layout.names[i]) for i in paths}
+    if not shown or len(set(shown.values())) < len(shown):
+        return layout.names
+    return tuple(shown.get(i, name) for i, name in enumerate(layout.names))
 
 
 def _bam(name: str) -> str:
-    """FeatureCounts heads its columns with the paths of the alignments."""
-    stem = re.split(r"[\\/]", name)[-1]
-    return re.sub(r"(?:[._]?Aligned)?(?:\.sortedByCoord)?(?:\.out)?(?:\.sorted)?\.[bs]am$", "", stem) or name
+    """Name of an alignment's sample: the file's, else the folder's where aligners call all files the same."""
+    parts = [part for part in re.split(r"[\\/]", name) if part not in ("", ".", "..")]
+    stem = _ALIGNED.sub("", parts[-1] if parts else name)
+    return stem or (parts[-2] if len(parts) > 1 else name)
 
 
 def _one_sample(path: Path, lines: Sequence[str], layout: Layout, known: OneSample) -> TextFormat:
@@ -188,7 +215,11 @@ def _gct(path: Path, lines: Sequence[str]) -> TextFormat:
     except (ValueError, IndexError):
         raise ExpressionReadError(path, "its second line must hold the numbers of rows and columns of a GCT.") from None
     version = lines[start].strip()[1:]
-    beside, above = (1, 0) if version == "1.2" else (sizes[2], sizes[3]) if len(sizes) >= 4 else (-1, 0)
+    # GTEx writes a number of the row before Name and Description.
+    numbered = header[0].lower() == "id" and len(header) == (sizes or [0, 0])[-1] + 3
+    beside, above = (1 + numbered, 0) if version == "1.2" else (-1, 0)
+    if version != "1.2" and len(sizes) >= 4:
+        beside, above = sizes[2], sizes[3]
     if len(sizes) < 2 or beside < 0 or len(header) != sizes[1] + beside + 1:
         raise ExpressionReadError(path, f"its second line promises {sizes[1] if len(sizes) > 1 else '?'} columns; the "
                                   f"header has {len(header)} cells.", "Export the GCT again.")  # fmt: skip
@@ -198,4 +229,4 @@ def _gct(path: Path, lines: Sequence[str]) -> TextFormat:
     identity = described.id if described.id <= beside else 0
     layout = Layout("\t", ".", start + 3 + above, tuple(header), identity, values, None, described.symbol,
                     described.whole, f"GCT {version}")  # fmt: skip
-    return TextFormat(f"GCT {version}", layout)
+    return TextFormat(f"GCT {version}", layout, rows=sizes[0])

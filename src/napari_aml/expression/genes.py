@@ -15,12 +15,15 @@ import numpy as np
 
 from napari_aml.expression.ensembl import EnsemblIndex
 from napari_aml.expression.errors import ExpressionError, GeneIdError
-from napari_aml.expression.mangled import gene_of_date, repair
+from napari_aml.expression.mangled import genes_of_date, repair
 from napari_aml.expression.matrix import Detected
 
 #: Kinds of id, by the names that the override takes.
 KINDS = ("ensembl", "symbol", "entrez")
 _ENSEMBL = re.compile(r"(ENSG\d{11})(?:\.\d+)?(?:_\d+)?(_PAR_Y)?")
+# ENSG00000000003.15_TSPAN6, GRCh38_ENSG00000000003, and TSPAN6 (7105): ids that programs and portals put together.
+_INSIDE = re.compile(r"(?:^|[^A-Za-z0-9])(ENSG\d{11}(?:\.\d+)?(?:_PAR_Y)?)(?![A-Za-z0-9])")
+_BRACKETS = re.compile(r"(\S+) ?\(([\w.-]+)\)")
 _FOREIGN = re.compile(r"ENS([A-Z]{3,4})G\d{11}(?:\.\d+)?")
 _TRANSCRIPT = re.compile(r"(?:ENST\d{11}|[NX][MR]_\d+|uc\d{3}[a-z]{3})(?:\.\d+)?(?:\|.*)?")
 _PROBE = re.compile(r"AFFX.*|.+_(?:at|st)|ILMN_\d+|A_\d{2}_P\d+|cg\d{8}")
@@ -65,7 +68,12 @@ class GeneBook:
         if found := _ENSEMBL.fullmatch(name):
             return self.ensembl.get(found[1], found[1])
         number = name[3:] if name.startswith("LOC") and name[3:].isdigit() else name  # LOC and the Entrez number
-        return self.former.get(name) or self.entrez.get(number, "")
+        return self.former.get(name) or self.entrez.get(number) or self._with_dashes(name)
+
+    def _with_dashes(self, name: str) -> str:
+        """R makes HLA.A of HLA-A where genes are the names of columns."""
+        dashes = name.replace(".", "-")
+        return dashes if dashes in self.symbols else ""
 
     def length_of(self, gene: str) -> float:
         """Length in bases of a gene by its current symbol or Ensembl id; NaN where unknown.
@@ -97,7 +105,9 @@ def gene_book() -> GeneBook:
         ensembl={e: s or e for e, s in zip(table["ensembl"], table["symbol"], strict=True)},
         entrez=entrez,
         symbols={symbol: tuple(ids) for symbol, ids in symbols.items()},
-        former=dict(zip(former["name"], former["symbol"], strict=True)),
+        # A number alone is always an Entrez number, although three genes once bore one for a name.
+        former={name: symbol for name, symbol in zip(former["name"], former["symbol"], strict=True)
+                if not name.isdecimal()},
         length={e: n for e, n in zip(table["ensembl"], table["length"], strict=True) if n},
         bases=np.array([n or math.nan for n in table["length"]]),
     )
@@ -193,8 +203,19 @@ def known_share(names: Sequence[str], most: int = 2000) -> float:
     return known / max(1, len(looked_at))
 
 
+def _parts(name: str) -> tuple[str, ...]:
+    """Return an id and those that it is put together of: TSPAN6|7105, ENSG00000000003.15_TSPAN6, TSPAN6 (7105)."""
+    if "|" in name:
+        return name, *(part.strip() for part in name.split("|"))
+    if "ENSG" in name and (inside := _INSIDE.search(name)):
+        return name, inside[1]
+    if name.endswith(")") and (brackets := _BRACKETS.fullmatch(name)):
+        return name, brackets[1], brackets[2]
+    return (name,)
+
+
 def _known(book: GeneBook, name: str) -> str:
-    for part in name.split("|"):  # TSPAN6|7105, ENSG00000000003.15|TSPAN6
+    for part in _parts(name):
         if symbol := book.symbol(part):
             return symbol
     return ""
@@ -203,10 +224,10 @@ def _known(book: GeneBook, name: str) -> str:
 def may_be(name: str) -> set[str]:
     """Return every gene that a name may stand for, whatever other names stand beside it; `resolve` knows which."""
     book = gene_book()
-    parts = {name, *(part.strip() for part in name.split("|"))}
+    parts = set(_parts(name))
     made = parts | {book.symbol(part) for part in parts}
     if not name[:6].isalnum():
-        made.add(gene_of_date(name))
+        made.update(genes_of_date(name))
     return made - {""}
 
 
@@ -248,9 +269,9 @@ def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> Re
         if gene in own and name in book.former:
             gene = name  # both names are in the file, so they were two genes to whoever made it
         former += how == "symbol" and gene != name and place not in dates
-        tally[how] += 1
-        genes[place] = gene
-    known = len(ids) - tally["unknown"] - tally["left out"]
+        tally[how if name not in unclear else "unclear"] += 1
+        genes[place] = gene if name not in unclear else ""
+    known = len(ids) - tally["unknown"] - tally["left out"] - tally["unclear"]
     counted = len(ids) - tally["left out"]
     if known < _LEAST_KNOWN * max(1, counted):
         raise _not_human(path, ids, known, kind)
@@ -260,7 +281,9 @@ def resolve(path: str | Path, ids: Sequence[str], kind: str | None = None) -> Re
 
 def _resolve_one(book: GeneBook, name: str, kind: str | None) -> tuple[str, str]:
     """The gene of one id, and the kind of the id that told (``unknown``; ``left out`` for a second PAR copy)."""
-    for part in (name, *name.split("|")) if "|" in name else (name,):
+    if name in book.symbols and kind in (None, "symbol"):  # the common case, at once
+        return name, "symbol"
+    for part in _parts(name):
         part = part.strip()
         found = _ENSEMBL.fullmatch(part)
         if found and kind in (None, "ensembl"):
@@ -270,7 +293,9 @@ def _resolve_one(book: GeneBook, name: str, kind: str | None) -> tuple[str, str]
         if kind in (None, "symbol"):
             if part in book.symbols:
                 return part, "symbol"
-            if symbol := book.former.get(part, "") or (book.symbol(part) if part.startswith("LOC") else ""):
+            if symbol := book.former.get(part, "") or (
+                book.symbol(part) if part.startswith("LOC") or ("." in part and not part[0].isdigit()) else ""
+            ):
                 return symbol, "symbol"
         if kind in (None, "entrez") and (symbol := book.entrez.get(part.removesuffix(".0"), "")):
             return symbol, "entrez"
@@ -282,7 +307,7 @@ def _kind(tally: Counter[str], counted: int, former: int, kind: str | None) -> D
     words = {"ensembl": "Ensembl gene ids", "symbol": "gene symbols", "entrez": "Entrez gene numbers"}
     evidence = f"{tally[most]:,} of {counted:,} ids are human {words[most]}"
     if former:
-        evidence += f", {former:,} of them former names"
+        evidence += f", {former:,} of them under former or other names"
     return Detected(kind or most, evidence, "person" if kind else "file", tally[most] > 0.5 * counted)
 
 
@@ -294,13 +319,13 @@ def _warnings(ids: Sequence[str], dates: dict[int, str], unclear: list[str], tal
         said.append(f"A spreadsheet had turned gene names into dates; repaired: {shown}{more}.")
     if unclear:
         names = ", ".join(unclear[:4])
-        said.append(f"Dates that a spreadsheet made of several genes are not used: {names} (more than once).")
+        said.append(f"Dates that a spreadsheet may have made of several genes are not used: {names}.")
     if tally["left out"]:
         said.append(f"{tally['left out']} rows of pseudoautosomal copies on Y (_PAR_Y) were left out.")
     if tally["unknown"]:
         strange = (name for place, name in enumerate(ids) if place not in dates and name not in unclear
                    and not _known(gene_book(), name))  # fmt: skip
-        example = next(strange, unclear[0] if unclear else "")[:40]
+        example = next(strange, "")[:40]
         one = tally["unknown"] == 1
         said.append(f"The id '{example}' is no known human gene." if one else
                     f"{tally['unknown']:,} ids are no known human genes, such as '{example}'.")  # fmt: skip

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from napari_aml.expression.columns import are_row_numbers, described, is_heading, left_out, only_tested
 from napari_aml.expression.errors import ExpressionReadError
 from napari_aml.expression.genes import known_share
 
@@ -18,14 +19,6 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", ".", "#n
 _QUOTED = re.compile(r'"[^"]*"')
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
-# Columns that describe genes and are no samples, by the names that counting programs and exports give them.
-_DESCRIBING = frozenset(
-    """chr chrom chromosome chromosome_name start end strand start_position end_position seqname seqnames gene_name
-    genename gene_symbol symbol hgnc_symbol gene_type genetype gene_biotype biotype description name entrez entrezid
-    entrez_id entrezgene_id gene_id geneid ensembl ensembl_id ensembl_gene_id transcript_id(s) gc gc_content
-    exon_number locus""".split()
-)
-_LENGTH = frozenset({"length", "gene_length", "genelength", "width", "effective_length", "eff_length"})
 
 
 @dataclass(frozen=True)
@@ -154,7 +147,8 @@ def find_layout(path: Path, lines: Sequence[str], delimiter: str | None = None, 
     ExpressionReadError
         One column only, a header alone, or no column of numbers.
     """
-    while skip < len(lines) and (lines[skip].startswith("#") or not lines[skip].strip()):
+    # Spreadsheets read, and some programs write, a first line that names the delimiter: sep=;
+    while skip < len(lines) and (lines[skip].startswith(("#", "sep=", '"sep=')) or not lines[skip].strip()):
         skip += 1
     body = [line for line in lines[skip:] if line.strip()]
     if len(body) < 2:
@@ -170,61 +164,91 @@ def find_layout(path: Path, lines: Sequence[str], delimiter: str | None = None, 
             "Leave the delimiter out to have it found." if given else "",
         )  # fmt: skip
     rows = [row for row in rows if len(row) == width]
-    decimal = _decimal(rows, delimiter)
+    second = _second_header(rows)
+    rows = rows[1:] if second else rows
+    decimal = _decimal(rows)
     headless = _is_headless(header, rows, decimal, width)
     if headless:
         rows.insert(0, header)
-        names = ["", *(f"column {i + 1}" for i in range(1, width))]
+        above = split(lines[skip - 1].lstrip("# "), delimiter) if skip and lines[skip - 1].startswith("#") else []
+        names = above if len(above) == width else ["", *(f"column {i + 1}" for i in range(1, width))]
     else:
-        names = ["", *header] if len(header) == width - 1 else header
+        # A header one cell short is R's, where lines do not merely end with a delimiter.
+        ended = len(header) == width - 1 and not any(row[-1] for row in rows)
+        names = [*header, ""] if ended else ["", *header] if len(header) == width - 1 else header
     if len(names) != width:
         raise ExpressionReadError(path, f"the header has {len(header)} cells and the lines after it have {width}.",
                                   "Export the table again, or repair the header.")  # fmt: skip
     layout = _roles(path, names, rows, decimal, delimiter)
     made = {"\t": "TSV", ",": "CSV", ";": "CSV (semicolons)"}.get(delimiter, "text table")
-    notes = ("Numbers have a decimal comma.",) if decimal == "," else ()
-    return replace(layout, skip=skip + (0 if headless else 1), format=made, notes=notes)
+    notes = ("Numbers have a decimal comma.", *layout.notes) if decimal == "," else layout.notes
+    if second:
+        notes = (f"Its second line ('{second[:40]}') heads columns, too, and was left out.", *notes)
+    return replace(layout, skip=skip + (0 if headless else 2 if second else 1), format=made, notes=notes)
 
 
-def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
-    if delimiter == ",":
-        return "."
+def _decimal(rows: Sequence[Sequence[str]]) -> str:
     cells = [cell for row in rows for cell in row[1:200]]
     return "," if sum(bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in cells) > 0.2 * len(cells) else "."
 
 
+def _second_header(rows: Sequence[Sequence[str]]) -> str:
+    """Return the first cell of a second line of headings (portals of TCGA say there what is counted), else nothing."""
+    if len(rows) < 3 or not is_heading(rows[0][0]):
+        return ""
+    cells = rows[0][1:]
+    below = [is_number(cell) or is_number(cell, ",") for cell in rows[1][1:]]
+    said = [cell for cell, number in zip(cells, below, strict=True) if number]
+    words = not any(is_missing(cell) or is_number(cell) or is_number(cell, ",") for cell in said)
+    return rows[0][0] if said and words and len(set(said)) == 1 else ""
+
+
 def _is_headless(header: Sequence[str], rows: Sequence[Sequence[str]], decimal: str, width: int) -> bool:
-    if len(header) != width or not all(is_number(cell, decimal) for cell in header[1:]):
+    if len(header) != width or not header[0] or is_heading(header[0]):
+        return False
+    numeric = [i for i in range(1, width) if is_number(rows[0][i], decimal)]
+    if not numeric or not all(is_number(header[i], decimal) for i in numeric):
         return False
     # Samples may be called 1, 2, 3: then the first cell names the column and is no gene.
-    return bool(header[0]) and (header[0].startswith(("N_", "__")) or known_share([header[0]]) > 0)
+    return header[0].startswith(("N_", "__")) or known_share([header[0]]) > 0
 
 
 def _roles(path: Path, names: list[str], rows: list[list[str]], decimal: str, delimiter: str) -> Layout:
-    texts, values, length = [], [], None
     columns = list(zip(*rows, strict=True))
     whole = [_all_digits(cells) for cells in columns]
-    for i, (name, cells) in enumerate(zip(names, columns, strict=True)):
+    describing, lengths, tested = described(names)
+    texts, values = [], []
+    for i, cells in enumerate(columns):
         others = [] if whole[i] else [cell for cell in cells if not is_number(cell, decimal)]
         numbers, wordy = len(cells) - len(others), sum(not is_missing(cell) for cell in others)
-        low = name.lower()
-        if i == 0 or (wordy and not numbers) or low in _DESCRIBING:
+        # A second column of row numbers, of a table that was written and read twice, bears no name of its own.
+        again = names[i].lower().startswith(("unnamed", "...")) and are_row_numbers(cells)
+        if i == 0 or (wordy and not numbers) or i in describing or again or not (names[i] or any(cells)):
             texts.append(i)
-        elif low in _LENGTH:
-            length = i if length is None else length
-        else:
+        elif i not in lengths and i not in tested:
             values.append(i)
     if not values:
+        if tested:
+            raise ExpressionReadError(path, only_tested([names[i] for i in sorted(tested)]),
+                                      "Give the table of counts, TPM or FPKM that the test was made from.")  # fmt: skip
         raise ExpressionReadError(
             path, f"no column holds numbers; the cell under '{names[1][:40]}' is '{rows[0][1][:40]}'.",
             "Export the values as plain numbers, one delimiter between the cells.",
         )  # fmt: skip
-    genes = {i: known_share([row[i] for row in rows]) for i in texts}
-    best = max(texts, key=lambda i: (genes[i] > 0.5, names[i].lower() in ("gene_id", "geneid", "ensembl"), -i))
+    counting = {i for i in texts if are_row_numbers(columns[i])}
+    genes = {i: 0.0 if i in counting else known_share(columns[i]) for i in texts}
+
+    def as_names(i: int) -> tuple[bool, bool, bool, int]:
+        named = names[i].lower() in ("gene_id", "geneid", "ensembl")
+        return genes[i] > 0.5, named, genes[i] > 0.5 or (i not in counting and len(set(columns[i])) == len(rows)), -i
+
+    best = max(texts, key=as_names)
     others = [i for i in texts if i != best and genes[i] > 0.5]
-    symbol = others[0] if others else None
+    symbol, length = others[0] if others else None, min(lengths - {best}, default=None)
+    beside = [i for i in sorted({*texts, *tested, *lengths} - {best, symbol, length} - counting) if names[i]]
+    notes = (left_out([names[i] for i in beside]),) if beside else ()
     all_whole = all(whole[i] for i in values)
-    return Layout(delimiter, decimal, 0, tuple(names), best, tuple(values), length, symbol, all_whole)
+    return Layout(delimiter, decimal, 0, tuple(names), best, tuple(values), length, symbol, all_whole, notes=notes)
 
 
 def _all_digits(cells: Sequence[str]) -> bool:

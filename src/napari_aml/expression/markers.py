@@ -58,11 +58,11 @@ def marker_table(
     """
     from scipy.stats import false_discovery_control, mannwhitneyu
 
-    x, labels = np.asarray(x, np.float64), np.asarray(labels, object)
+    x, labelled = np.asarray(x, np.float64), np.asarray(labels, object)
     names = sorted({str(v) for v in labels}) if classes is None else list(classes)
     parts = []
     for name in names:
-        own = labels == name
+        own = labelled == name
         if own.sum() < LEAST or (~own).sum() < LEAST:
             continue
         test = mannwhitneyu(x[own], x[~own], axis=0, method="asymptotic")
@@ -112,8 +112,8 @@ def marker_heatmap(
     if chosen.empty:  # with few samples nothing can be significant
         chosen = table.groupby("class", sort=False).head(most).drop_duplicates("gene")
         title = "Strongest differences of each class, none significant"
-    labels = np.asarray(labels, object)
-    order = np.argsort(labels.astype(str), kind="stable")
+    labelled = np.asarray(labels, object)
+    order = np.argsort(labelled.astype(str), kind="stable")
     place = {g: i for i, g in enumerate(genes)}
     rows = [place[g] for g in chosen["gene"]]
     z = np.asarray(x, np.float64)[order][:, rows].T
@@ -124,7 +124,7 @@ def marker_heatmap(
     axes = figure.subplots(1, 2 if with_bars else 1, width_ratios=(4, 1) if with_bars else None, squeeze=False)[0]
     image = axes[0].imshow(z, aspect="auto", cmap="RdBu_r", vmin=-2.5, vmax=2.5, interpolation="nearest")
     axes[0].set_yticks(range(len(rows)), [f"{g}" for g in chosen["gene"]], fontsize=7)
-    named = labels[order]
+    named = labelled[order]
     edges = np.flatnonzero(named[1:] != named[:-1]) + 0.5
     for edge in edges:
         axes[0].axvline(edge, color="black", linewidth=0.8)

@@ -57,11 +57,14 @@ class Part:
         Figures of all lines.
     wanted
         What was wanted.
+    first
+        Values of the first lines of all (lines, columns), as far as they are not known to be whole numbers; else None.
     """
 
     lines: np.ndarray
     summary: Summary
     wanted: Wanted
+    first: np.ndarray | None = None
 
 
 @dataclass
@@ -90,6 +93,8 @@ class RawTable:
         Whether all values are known to be whole numbers, none below zero; they are looked at where not.
     part
         Where `values` are only of the wanted genes' lines: which lines, and what is known of all; else None.
+    doubts
+        What a person should look at, a sentence each.
     """
 
     rows: list[str]
@@ -103,6 +108,7 @@ class RawTable:
     row_symbols: list[str] | None = None
     whole: bool = False
     part: Part | None = None
+    doubts: list[str] = field(default_factory=list)
 
 
 @dataclass

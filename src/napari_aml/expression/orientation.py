@@ -35,15 +35,18 @@ def find_orientation(
         return Detected(given, "as given", "person")
     in_rows, in_columns = known_share(rows), known_share(columns)
     said = f"{100 * in_rows:.0f} % of the row names and {100 * in_columns:.0f} % of the column names are human genes"
-    if min(in_rows, in_columns) > 0.5 and abs(in_rows - in_columns) < 0.2 and min(len(rows), len(columns)) > 2:
+    few, many = sorted((len(rows), len(columns)))
+    # S1, A2 and p3 were names of genes once, too: a few samples of such names do not make their side the genes'.
+    chance = few < 10 and few * 5 < many
+    if min(in_rows, in_columns) > 0.5 and abs(in_rows - in_columns) < 0.2 and few > 2 and not chance:
         raise ExpressionReadError(path, f"{said}: which side is the genes cannot be told.",
                                   f"Say it: --orientation {GENES_IN_ROWS} or {SAMPLES_IN_ROWS}.")  # fmt: skip
     long = len(rows) >= len(columns)
-    few, many = sorted((len(rows), len(columns)))
     on_short, on_long = (in_columns, in_rows) if long else (in_rows, in_columns)
     by_chance = on_long < on_short and on_short * few < 10 and few * 5 < many
     if max(in_rows, in_columns) < 0.05 or by_chance:
-        # The longer side, so that the message names what stands there. S1 and A2 were names of genes once, too: a few
-        # samples of such names do not make their side the genes'.
+        # The longer side, so that the message names what stands there.
         return Detected(GENES_IN_ROWS if long else SAMPLES_IN_ROWS, f"{said}; genes are the longer side", sure=False)
+    if chance and on_long > 0.5:
+        return Detected(GENES_IN_ROWS if long else SAMPLES_IN_ROWS, said)
     return Detected(GENES_IN_ROWS if in_rows >= in_columns else SAMPLES_IN_ROWS, said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -154,8 +155,10 @@ def predict_steps(
     from napari_aml.expression.reading import read_expression_steps
 
     model = load_expression_bundle(bundle)
-    read = isinstance(data, str | Path)
-    matrix = (yield from read_expression_steps(data, genes=model.genes, **reading)) if read else data
+    if isinstance(data, str | Path):
+        matrix = yield from read_expression_steps(data, genes=model.genes, **reading)
+    else:
+        matrix = data
     held = lengths if lengths is None or isinstance(lengths, GeneLengths) else read_lengths(lengths)
     prepared = yield from prepare_steps(
         matrix, model.genes, lengths=held, accepts_uncorrected=model.accepts_uncorrected and held is None,
@@ -181,13 +184,13 @@ def _call(
     age: float | None,
 ) -> SubtypeCall:  # fmt: skip
     warnings = list(prepared.warnings[i])
-    shared = {"sample": prepared.samples[i], "missing": prepared.missing, "units": prepared.units}
+    of_sample = partial(SubtypeCall, sample=prepared.samples[i], missing=prepared.missing, units=prepared.units)
     insufficient = bundle.conformal.insufficient if bundle.conformal else ()
     threshold = bundle.likeness.threshold if bundle.likeness else float("nan")
     if prepared.status[i] == "unusable" or not all(np.isfinite(v).all() for v in logits):
-        return SubtypeCall(
+        return of_sample(
             subtype="", probability=float("nan"), probabilities={}, conformal_set=None, insufficient=insufficient,
-            status="refused", warnings=tuple(warnings), unlike=float("nan"), unlike_threshold=threshold, **shared,
+            status="refused", warnings=tuple(warnings), unlike=float("nan"), unlike_threshold=threshold,
         )  # fmt: skip
     main, zeros = softmax(logits[0], bundle.temperature), softmax(logits[-1], bundle.temperature)
     best = int(main.argmax())
@@ -205,15 +208,16 @@ def _call(
             f"the training data; below {1 - threshold:.2f} a sample counts as unlike."
         )
     ages = bundle.age_range
-    outside = age is not None and ages is not None and not ages[0] <= age <= ages[1]
-    if outside:
+    outside = False
+    if age is not None and ages is not None and not ages[0] <= age <= ages[1]:
+        outside = True
         warnings.append(f"Age {age:g} is outside the training samples' range of {ages[0]:g} to {ages[1]:g} years.")
     held = bundle.conformal.sets(main[None], with_best=True)[0] if bundle.conformal else None
-    return SubtypeCall(
+    return of_sample(
         subtype=codes[best], probability=float(main[best]),
         probabilities={c: float(p) for c, p in zip(codes, main, strict=True)}, conformal_set=held,
         insufficient=insufficient, status=_status(prepared.status[i], flipped, unlike > threshold, outside),
-        warnings=tuple(warnings), unlike=unlike, unlike_threshold=threshold, **shared,
+        warnings=tuple(warnings), unlike=unlike, unlike_threshold=threshold,
     )  # fmt: skip
 
 

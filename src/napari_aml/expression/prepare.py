@@ -88,7 +88,7 @@ def places_in_panel(matrix: ExpressionMatrix, panel: Sequence[str]) -> np.ndarra
     lacking = np.flatnonzero(made < 0)
     if lacking.size:
         stated = {name: place for place, name in reversed(list(enumerate(matrix.gene_ids)))}
-        made[lacking] = [stated.get(panel[place], -1) for place in lacking]
+        made[lacking] = [stated.get(panel[place], -1) for place in lacking.tolist()]
     return made
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Limits beyond which a remark is made; those of depth and detection are for whole genomes only.
 FEW_READS, FEW_GENES, MUCH_MITO, MUCH_HAEMOGLOBIN, TOTAL_RNA = 5e6, 12_000, 0.30, 0.10, 0.02
+MANY_READS = 1e9
 #: Parts per million of a sample's total: above the first a gene is on, below the second it is off.
 _ON, _OFF = 10.0, 2.0
 _WHOLE_GENOME = 15_000
@@ -222,6 +223,9 @@ def _with_remarks(
     kind = "reads" if not matrix.scale.per_length else "transcripts"
     if whole and one.library_size < FEW_READS:
         said.append(f"Few reads: {one.library_size:,.0f} in genes.")
+    if one.library_size > MANY_READS:
+        said.append(f"More reads than are sequenced of one sample ({one.library_size:,.0f}): sums of coverage by base, "
+                    "as recount3 gives, or samples added up?")  # fmt: skip
     if whole and one.genes_detected < FEW_GENES:
         said.append(f"Few genes detected: {one.genes_detected:,}.")
     if one.mitochondrial > MUCH_MITO:

@@ -138,8 +138,9 @@ def _text_steps(
     if not read.names:
         raise ExpressionReadError(path, "it has no lines of values.")
     notes = [*text.notes, *layout.notes]
+    doubts = _doubts(known, len(read.names))
     table = RawTable(read.names, columns, read.values, known.name, notes, read.lengths, None, None, read.symbols,
-                     read.whole)  # fmt: skip
+                     read.whole, doubts=doubts)  # fmt: skip
     if known.units is not None:
         table.units = (known.units, f"{known.name} says so")
     _leave_out(table, known.drop)
@@ -166,14 +167,22 @@ def _some_lines_steps(
         raise ExpressionReadError(path, "it has no lines of values.")
     notes = [*text.notes, *layout.notes, *([_left_out(left_out)] if left_out else [])]
     table = RawTable(read.names, layout.sample_names, read.values, known.name, notes, read.lengths, None, None,
-                     read.symbols, read.whole, part)  # fmt: skip
+                     read.symbols, read.whole, part, _doubts(known, len(read.names) + left_out))  # fmt: skip
     if known.units is not None:
         table.units = (known.units, f"{known.name} says so")
     return table
 
 
+def _doubts(known: TextFormat, lines: int) -> list[str]:
+    if known.rows is None or known.rows == lines:
+        return []
+    return [f"Its second line promises {known.rows:,} rows and it has {lines:,}: it may be cut short."]
+
+
 def _left_out(lines: int) -> str:
-    return f"{lines} lines that count reads outside genes were left out."
+    if lines == 1:
+        return "1 line that counts reads outside genes was left out."
+    return f"{lines:,} lines that count reads outside genes were left out."
 
 
 def _leave_out(table: RawTable, beginnings: tuple[str, ...]) -> None:
@@ -219,7 +228,7 @@ def _understand_steps(
     if part is not None and not upright:
         raise WholeTableNeeded
     notes = list(raw.notes)
-    if raw.row_symbols and not upright:
+    if not upright:
         raw.row_symbols = raw.row_lengths = None
     samples = _unique_samples(path, samples)
     sizes, rows = raw.library_sizes, np.arange(len(samples))
@@ -232,13 +241,15 @@ def _understand_steps(
         raise ExpressionReadError(path, f"it holds one gene only ('{names[0][:40]}').", "A call needs thousands.")
     given = units or (raw.units[0].name if raw.units else None)
     scale, detected, unusable, totals = yield from detect_units_steps(
-        path, None if part else values, samples, names, given, raw.whole, facts_of(part.summary, rows) if part else ()
+        path, None if part else values, samples, names, given, raw.whole,
+        facts_of(part.summary, rows.tolist()) if part else (),
+        part.first.T[rows] if part and part.first is not None else None,
     )
     if raw.units and not units:
         detected = replace(detected, evidence=raw.units[1], by="file")
     if sizes is None and scale.quantity in ("counts", "normalised-counts") and not scale.log:
         sizes = totals
-    warnings = [*resolved.warnings]
+    warnings = [*raw.doubts, *resolved.warnings]
     for why, count in Counter(unusable.values()).items():  # which these are is said with their own calls
         warnings.append(f"{count} of {len(samples)} samples cannot be used: {why}.")
     if not detected.sure:

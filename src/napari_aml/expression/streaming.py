@@ -12,6 +12,7 @@ import numpy as np
 from napari_aml.expression.delimited import Growing, Rows, Task, from_leads, parse, tasks
 from napari_aml.expression.digits import NotWholeError, read_lines, split_lines
 from napari_aml.expression.errors import ExpressionReadError, WholeTableNeeded
+from napari_aml.expression.grain import FIRST
 from napari_aml.expression.layout import Layout
 from napari_aml.expression.matrix import Part
 from napari_aml.expression.opening import TextFile
@@ -31,6 +32,7 @@ class _Piece:
     summary: Summary
     left_out: int  # lines that stand for no gene
     counted: int  # all lines, blank ones with them
+    first: np.ndarray | None = None  # values of its first lines, where they are not known to be whole numbers
     room: slice | None = None  # rows of the array of all values that hold these values already
 
 
@@ -73,6 +75,7 @@ def read_wanted_steps(
     symbols: list[str] = []
     lines: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
+    first: list[np.ndarray] = []
     # Whole numbers are read in many short steps: threads would spend their time handing the interpreter over.
     left_out, counted, busy = 0, layout.skip, 1 if layout.whole else threads()
     pool = executor(busy)
@@ -88,6 +91,8 @@ def read_wanted_steps(
             piece = _read(text.path, layout, task, wanted, None)
         counted += piece.counted
         lines.append(piece.lines + len(names))
+        if piece.first is not None and len(names) == sum(map(len, first)) < FIRST:
+            first.append(piece.first[: FIRST - len(names)])
         values = piece.rows.values
         room = piece.room or into.reserve(len(values), task.place)
         into.keep(values, room.start)
@@ -112,7 +117,10 @@ def read_wanted_steps(
         pool.shutdown(wait=True, cancel_futures=True)
     made = np.concatenate(lengths) if lengths else None
     rows = Rows(names, into.values[: into.filled], made, symbols or None, summary.whole)
-    return rows, Part(np.concatenate([np.empty(0, int), *lines]), summary, wanted), left_out
+    begun = np.concatenate(first) if first else None
+    if begun is not None and len(begun) < min(FIRST, len(names)):  # whole numbers stood in between
+        begun = None
+    return rows, Part(np.concatenate([np.empty(0, int), *lines]), summary, wanted, begun), left_out
 
 
 def _read(path: Path, layout: Layout, task: Task, wanted: Wanted, into: Growing | None) -> _Piece:
@@ -129,7 +137,8 @@ def _read(path: Path, layout: Layout, task: Task, wanted: Wanted, into: Growing 
     here = fates != LEFT_OUT
     summary.add(rows.values[here], rows.whole)
     kept = rows.values[fates == KEPT]
-    return _Piece(rows.of(here, kept), np.flatnonzero(fates[here] == KEPT), summary, int((~here).sum()), counted)
+    return _Piece(rows.of(here, kept), np.flatnonzero(fates[here] == KEPT), summary, int((~here).sum()), counted,
+                  rows.values[here][:FIRST].copy())  # fmt: skip
 
 
 def _whole(layout: Layout, task: Task, wanted: Wanted, into: Growing | None) -> _Piece:
@@ -153,4 +162,4 @@ def _whole(layout: Layout, task: Task, wanted: Wanted, into: Growing | None) -> 
             on[lines] = summary.look(values, True)
     summary.on.append(on if all_here else on[here])
     lines = np.flatnonzero(is_kept[here])
-    return _Piece(rows.of(here, kept), lines, summary, len(here) - int(here.sum()), len(here), room)
+    return _Piece(rows.of(here, kept), lines, summary, len(here) - int(here.sum()), len(here), None, room)

@@ -11,12 +11,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_aml.expression.errors import CellValueError, ExpressionError, UnitsError, WholeTableNeeded
+from napari_aml.expression.grain import FIRST, check_thousands, one_read, one_read_of_logs
 from napari_aml.expression.matrix import Detected
 from napari_aml.expression.threads import in_threads
 from napari_aml.progress import Progress, Steps
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 QUANTITIES = ("counts", "normalised-counts", "cpm", "tpm", "fpkm", "linear")
 _LOGS = {"": 0.0, "log2": math.log(2), "ln": 1.0, "log10": math.log(10)}
 _MILLION, _WHOLE_GENOME = 1e6, 10_000
+Values = Callable[[], np.ndarray]
 #: Logarithms of anything that is counted end far below this; linear values of a real sample reach above it.
 LARGEST_LOG = 30.0
 
@@ -174,22 +177,31 @@ def judge(values: np.ndarray) -> tuple[Units, str, bool]:
         Values below zero that no units explain, or the scale of a microarray.
     """
     *_, facts = _facts_steps(np.asarray(values, np.float32)[None], False)
-    return _judge(facts[0], lambda: values)  # type: ignore[index]
+    return _judge(facts[0], lambda: values, lambda: values[:FIRST])  # type: ignore[index]
 
 
-def _judge(facts: Facts, values: Callable[[], np.ndarray]) -> tuple[Units, str, bool]:
+def _judge(facts: Facts, values: Values, first: Values) -> tuple[Units, str, bool]:
     if facts.largest > LARGEST_LOG or (facts.smallest >= 0 and facts.whole == 1.0):
-        return _judge_linear(facts)
+        return _judge_linear(facts, first)
     return _judge_logs(values(), facts)
 
 
-def _judge_linear(facts: Facts) -> tuple[Units, str, bool]:
+def _of_reads(total: float) -> str:
+    """The quantity of values that are reads times a factor, by their sum."""
+    return "cpm" if 0.5 < total / _MILLION < 2 else "normalised-counts"
+
+
+def _judge_linear(facts: Facts, first: Values) -> tuple[Units, str, bool]:
     if facts.smallest < 0:
         raise UnitsError("", f"values below zero ({facts.smallest:g}) beside values up to {facts.largest:,.4g}")
     near = abs(facts.total / _MILLION - 1)
     if facts.whole == 1.0:
         said = f"all values are whole numbers up to {facts.largest:,.0f}"
-        return Units("counts"), said + (", although they sum to a million" if near < 5e-4 else ""), near >= 5e-4
+        rounded = near < 5e-4 or (near < 0.01 and facts.genes >= _WHOLE_GENOME)  # TPM without their decimals
+        return Units("counts"), said + (", although they sum to a million" if rounded else ""), not rounded
+    if facts.genes >= _WHOLE_GENOME and (read := one_read(first())):
+        said = f"values up to {facts.largest:,.0f} that sum to {facts.total:,.0f}, whole multiples of {read:.4g}"
+        return Units(_of_reads(facts.total)), said + ": reads times a factor", True
     if near < 0.01:
         return Units("tpm"), f"values up to {facts.largest:,.0f} that sum to {facts.total:,.0f}", True
     if facts.whole > 0.5 and facts.total > 1.05e6:
@@ -200,7 +212,7 @@ def _judge_linear(facts: Facts) -> tuple[Units, str, bool]:
             "FPKM or normalised count table", False  # fmt: skip
     if facts.total > 5e6:
         return Units("normalised-counts"), f"not whole numbers, and they sum to {facts.total:,.0f}, more than TPM or "\
-            "FPKM do", True  # fmt: skip
+            f"FPKM do{'; none is near zero, as on a microarray' if facts.smallest > 1 else ''}", False  # fmt: skip
     if facts.total > 1.05e6:
         return Units("linear"), f"not whole numbers, and they sum to {facts.total:,.0f}: much for FPKM, little for "\
             "normalised counts", False  # fmt: skip
@@ -215,23 +227,32 @@ def _judge_logs(values: np.ndarray, facts: Facts) -> tuple[Units, str, bool]:
     if low > 2.0 and facts.genes >= 1000:
         raise UnitsError("", f"{span}, of which 99 % lie above {low:.1f}: the scale of a microarray or of "
                          "variance-stabilised values, not of reads, TPM or FPKM")  # fmt: skip
+    first, whole_genome = values[:FIRST], facts.genes >= _WHOLE_GENOME
     totals = {log: float(Units("tpm", log).linear(values).sum()) for log in ("log2", "ln", "log10")}
     for log, total in totals.items():
         if abs(total / _MILLION - 1) < 0.01:
             base = {"log2": "2^x", "ln": "e^x", "log10": "10^x"}[log]
-            return Units("tpm", log), f"{span}, and {base} − 1 sums to {total:,.0f}", True
+            reads = whole_genome and one_read_of_logs(first, Units("tpm", log).linear(first))
+            said = f"{span}, and {base} − 1 sums to {total:,.0f}"
+            return Units("cpm" if reads else "tpm", log), said + (", in multiples of one read" if reads else ""), True
     for log in ("log2", "ln", "log10"):
         back = Units("counts", log).linear(values)
         # Only small numbers can be judged: rounding in the file moves large ones by more than a half.
         small = back[(back > 0.5) & (back < 200)]
         if small.size > 20 and np.mean(np.abs(small - np.rint(small)) < 0.01 + 1e-3 * small) > 0.99:
             return Units("counts", log), f"{span}, whole numbers less 1 once the {log} is undone", True
+    for log in totals if whole_genome else ():
+        if totals[log] < 1e12 and one_read_of_logs(first, Units("tpm", log).linear(first)):
+            said = f"{span}, which undone as {log} sum to {totals[log]:,.0f}, in multiples of one read"
+            return Units(_of_reads(totals[log]), log), said, True
     # The larger the base, the larger the sum: what is FPKM as ln would sum to many millions if it were log2 instead.
     likely = [log for log in ("log10", "ln", "log2") if 1.2e5 < totals[log] < 1.05e6]
-    whole_genome = facts.genes >= _WHOLE_GENOME
     if whole_genome and likely:
         said = f"{span}, which undone as {likely[0]} sum to {totals[likely[0]]:,.0f}"
         return Units("fpkm", likely[0]), said, len(likely) == 1
+    if whole_genome and totals["log2"] > 5e6:
+        said = f"{span}, taken for log2 of the value + 1; they sum to {totals['log2']:,.0f}, more than TPM or FPKM do"
+        return Units("normalised-counts", "log2"), said, False
     quantity = "fpkm" if whole_genome else "linear"
     return Units(quantity, "log2"), f"{span}, taken for log2 of the value + 1; their sum does not tell", False
 
@@ -243,18 +264,23 @@ def _judge_below_zero(values: np.ndarray, facts: Facts, span: str) -> tuple[Unit
             units = Units("tpm", "log2", offset)
             total = float(units.linear(values).sum())
             quantity = "tpm" if abs(total / _MILLION - 1) < 0.02 else "fpkm"
+            if facts.genes >= _WHOLE_GENOME and one_read_of_logs(values[:FIRST], units.linear(values[:FIRST])):
+                quantity = _of_reads(total)
             return Units(quantity, "log2", offset), f"{span}; the least is log2 of {offset:g}, and 2^x − {offset:g} "\
                 f"sums to {total:,.0f}", True  # fmt: skip
     total = float(np.exp2(np.minimum(values, 60)).sum())
-    if facts.genes >= _WHOLE_GENOME and abs(total / _MILLION - 1) < 0.1:
-        return Units("cpm", "log2", 0.0), f"{span}, and 2^x sums to {total:,.0f}: log2 counts per million", True
+    if facts.genes >= _WHOLE_GENOME and 0.5 < total / _MILLION < 2:
+        # edgeR divides the million by a factor of about 1; reads above those of the least gene are whole all the same.
+        reads = np.exp2(values[:FIRST].astype(np.float64)) - 2.0**facts.smallest
+        if abs(total / _MILLION - 1) < 0.1 or one_read(np.where(reads > 1e-9, reads, 0.0)):
+            return Units("cpm", "log2", 0.0), f"{span}, and 2^x sums to {total:,.0f}: log2 counts per million", True
     raise UnitsError("", f"{span}: neither reads, TPM, FPKM nor logarithms of value + 1 go below zero; standardised "
                      "values, log ratios or a microarray do")  # fmt: skip
 
 
 def detect_units_steps(
     path: Path | str, values: np.ndarray | None, samples: Sequence[str], genes: Sequence[str],
-    given: str | None = None, whole: bool = False, facts: Sequence[Facts] = (),
+    given: str | None = None, whole: bool = False, facts: Sequence[Facts] = (), begun: np.ndarray | None = None,
 ) -> Steps[tuple[Units, Detected, dict[str, str], np.ndarray]]:
     """Say in what units a file is, yielding progress.
 
@@ -272,6 +298,8 @@ def detect_units_steps(
         Whether all values are known to be whole numbers, none below zero.
     facts
         Of every sample, where they are known.
+    begun
+        Values of the first lines, (samples, lines), where the others are not at hand.
 
     Returns
     -------
@@ -296,7 +324,10 @@ def detect_units_steps(
     def row(i: int) -> np.ndarray:
         if values is None:
             raise WholeTableNeeded
-        return values[i]
+        return np.ascontiguousarray(values[i])
+
+    def beginning(i: int) -> np.ndarray:
+        return begun[i] if begun is not None else row(i) if values is None else values[i, :FIRST]
 
     if values is not None:
         for step in _facts_steps(values, whole):
@@ -310,8 +341,11 @@ def detect_units_steps(
         if seen.smallest == seen.largest:
             unusable[name] = f"all its values are {seen.smallest:g}"
             continue
+        believed = person is not None and person.quantity != "counts"
+        if not believed and LARGEST_LOG < seen.largest < 1000 and 0.1 < seen.whole < 1:
+            check_thousands(path, name, beginning(i))
         try:
-            judged = _believe(person, seen) if person else _judge(seen, lambda i=i: np.ascontiguousarray(row(i)))
+            judged = _believe(person, seen) if person else _judge(seen, partial(row, i), partial(beginning, i))
         except UnitsError as error:
             raise _blame(path, name, row(i), genes, error.reason) from error
         # TPM and FPKM lead to the same result, and so do all kinds of reads: only what differs later must agree.

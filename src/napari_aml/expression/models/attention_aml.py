@@ -10,6 +10,7 @@ integrated gradients and by ablation instead.
 from __future__ import annotations
 
 from napari_aml._torch import torch
+from napari_aml.expression.models.network import Network
 
 nn = torch.nn
 
@@ -45,7 +46,7 @@ class OneTokenAttention(nn.Module):
         return self.fc_out(self.value(x))
 
 
-class AttentionAML(nn.Module):
+class AttentionAML(Network):
     """Two linear layers, each followed by attention over one token with a residual and a LayerNorm; then the classes.
 
     Parameters

@@ -9,6 +9,7 @@ from napari_aml._torch import torch
 from napari_aml.errors import InputError
 from napari_aml.expression.models.attention_aml import AttentionAML
 from napari_aml.expression.models.gene_attention import GeneAttention
+from napari_aml.expression.models.network import Network
 
 nn = torch.nn
 
@@ -16,7 +17,7 @@ nn = torch.nn
 LIMIT = 6.0
 
 
-class Logistic(nn.Module):
+class Logistic(Network):
     """Multinomial logistic regression."""
 
     def __init__(self, genes: int, classes: int) -> None:
@@ -32,7 +33,7 @@ class Logistic(nn.Module):
         return self.linear(x)
 
 
-class Mlp(nn.Module):
+class Mlp(Network):
     """Two hidden layers, no attention: what the published network is without its attention blocks."""
 
     def __init__(self, genes: int, classes: int, *, hidden: int = 512, second: int = 256, dropout: float = 0.0) -> None:
@@ -50,7 +51,7 @@ class Mlp(nn.Module):
         return self.layer3(self.dropout(self.embed(x)))
 
 
-class Standardised(nn.Module):
+class Standardised(Network):
     """Members that see each gene minus its training mean, divided by its training spread; their logits are averaged.
 
     Parameters
@@ -60,6 +61,9 @@ class Standardised(nn.Module):
     genes
         Width of the input.
     """
+
+    centre: torch.Tensor  # buffers
+    spread: torch.Tensor
 
     def __init__(self, members: list[nn.Module], genes: int) -> None:
         super().__init__()
@@ -74,7 +78,7 @@ class Standardised(nn.Module):
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Return the members' last layers side by side."""
         z = self.standardise(x)
-        return torch.cat([member.embed(z) for member in self.members], 1)
+        return torch.cat([member.embed(z) for member in self.members if isinstance(member, Network)], 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean of the members' logits, (n, classes)."""
@@ -82,7 +86,7 @@ class Standardised(nn.Module):
         return torch.stack([member(z) for member in self.members]).mean(0)
 
 
-_CLASSES: dict[str, tuple[type[nn.Module], frozenset[str]]] = {
+_CLASSES: dict[str, tuple[type[Network], frozenset[str]]] = {
     "attention-aml": (AttentionAML, frozenset({"hidden", "second", "dropout"})),
     "gene-attention": (GeneAttention, frozenset({"programmes", "width", "reading", "dropout"})),
     "mlp": (Mlp, frozenset({"hidden", "second", "dropout"})),
@@ -90,7 +94,7 @@ _CLASSES: dict[str, tuple[type[nn.Module], frozenset[str]]] = {
 }
 
 
-def build(model: str, genes: int, classes: int, arguments: Mapping[str, Any]) -> nn.Module:
+def build(model: str, genes: int, classes: int, arguments: Mapping[str, Any]) -> Network:
     """Build a network with random weights.
 
     Parameters

@@ -19,11 +19,12 @@ import math
 import numpy as np
 
 from napari_aml._torch import torch
+from napari_aml.expression.models.network import Network
 
 nn = torch.nn
 
 
-class GeneAttention(nn.Module):
+class GeneAttention(Network):
     """Pooling by attention over gene tokens.
 
     Parameters

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Generator
+from typing import Any
 
 import numpy as np
 
 from napari_aml._torch import torch
 from napari_aml.errors import InputError
-from napari_aml.expression.models.building import Standardised, build
+from napari_aml.expression.models.building import Logistic, Standardised, build
+from napari_aml.expression.models.gene_attention import GeneAttention
 from napari_aml.expression.training.augment import Augmenter
 from napari_aml.expression.training.settings import TrainingSettings
 from napari_aml.progress import Progress, Steps
@@ -73,7 +76,7 @@ def fit_steps(
     start = None
     if settings.model == "gene-attention":
         fitted = _logistic(x, targets, classes, settings.but(decay=LINEAR_C), centre, spread, augmenter)
-        linear = fitted.members[0].linear
+        linear = _linear(fitted.members[0])
         start = linear.weight.detach().double().numpy(), linear.bias.detach().double().numpy()
     for m in range(settings.members):
         fitting = _member(augmenter, targets, classes, settings, centre, spread, settings.seed + 1000 * m, start)
@@ -103,12 +106,12 @@ def _member(
     spread: np.ndarray,
     seed: int,
     start: tuple[np.ndarray, np.ndarray] | None,
-):  # a generator of epochs done, returning the network
+) -> Generator[int, None, torch.nn.Module]:  # epochs done; the network
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build(settings.model, len(centre), classes, settings.model_args)
-    if start is not None:
+        network: torch.nn.Module = build(settings.model, len(centre), classes, settings.model_args)
+    if start is not None and isinstance(network, GeneAttention):
         network.start(np.clip((augmenter.x - centre) / spread, -6, 6), *start)
     # Its own generator would not reach dropout; the state is kept per step below instead, so that two jobs in two
     # threads, or a closed one, leave the same network.
@@ -122,14 +125,16 @@ def _member(
     weight, prior = _balance(share, settings)
     goal = torch.from_numpy(targets)
     mean, scale = torch.from_numpy(centre).float(), torch.from_numpy(spread).float()
-    averaged, best, waited = None, (math.inf, None), 0
+    averaged: torch.optim.swa_utils.AveragedModel | None = None
+    best: tuple[float, dict[str, Any] | None] = (math.inf, None)
+    waited = 0
     first_averaged = settings.epochs - max(1, round(settings.swa * settings.epochs)) if settings.swa else None
     last = time.monotonic()
     for epoch in range(settings.epochs):
         network.train()
         order = rng.permutation(train)
-        for start in range(0, n, settings.batch):
-            rows = order[start : start + settings.batch]
+        for begin in range(0, n, settings.batch):
+            rows = order[begin : begin + settings.batch]
             if len(rows) < 2 <= n:
                 continue
             z = ((torch.from_numpy(augmenter.batch(rows, rng)).float() - mean) / scale).clamp(-6, 6)
@@ -214,12 +219,20 @@ def _logistic(
     if len(model.classes_) == 2:
         coefficients = np.stack([-coefficients[0], coefficients[0]]) / 2
         intercepts = np.array([-intercepts[0], intercepts[0]]) / 2
+    linear = _linear(network)
     with torch.no_grad():
-        network.linear.weight.zero_()
-        network.linear.bias.fill_(-30.0)  # a class without samples is never said
-        network.linear.weight[model.classes_] = torch.from_numpy(coefficients).float()
-        network.linear.bias[model.classes_] = torch.from_numpy(intercepts).float()
+        linear.weight.zero_()
+        linear.bias.fill_(-30.0)  # a class without samples is never said
+        linear.weight[model.classes_] = torch.from_numpy(coefficients).float()
+        linear.bias[model.classes_] = torch.from_numpy(intercepts).float()
     return _standardised([network], centre, spread)
+
+
+def _linear(network: torch.nn.Module) -> torch.nn.Linear:
+    """Return the one layer of a logistic regression."""
+    if not isinstance(network, Logistic):
+        raise TypeError(f"{type(network).__name__} is no logistic regression.")
+    return network.linear
 
 
 def logits_of(network: torch.nn.Module, x: np.ndarray, block: int = 512) -> np.ndarray:
