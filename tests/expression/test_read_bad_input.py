@@ -85,6 +85,12 @@ def test_wrong_delimiter(tmp_path, table):
         read_expression(write(tmp_path, table), delimiter="ab")
 
 
+def test_a_title_above_the_header_is_told(tmp_path, table):
+    path = write(tmp_path, table)
+    path.write_text("AML of 2026\nTPM of all genes\n" + path.read_text())
+    refused(path, ExpressionReadError, "From line 3 on", "delete the lines above")
+
+
 def test_ragged_line(tmp_path, table):
     path = write(tmp_path, table)
     lines = path.read_text().splitlines()

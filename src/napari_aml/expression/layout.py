@@ -16,6 +16,8 @@ from napari_aml.expression.genes import known_share
 DELIMITERS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces"}
 #: What stands for "no value" in tables; none of them is ever taken for a number.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", ".", "#n/a", "#div/0!", "#value!", "#ref!"})
+# As many lines of a title above the header are told from a file that is no table.
+_TITLES = 5
 _QUOTED = re.compile(r'"[^"]*"')
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
@@ -109,6 +111,21 @@ def find_delimiter(path: Path, lines: Sequence[str]) -> str:
     ExpressionReadError
         Where nothing splits the lines into as many cells each.
     """
+    if best := _delimiter(lines):
+        return best
+    table = "a table with tabs, commas or semicolons between the cells"
+    above = next((n for n in range(1, _TITLES + 1) if len(lines) > n + 2 and _delimiter(lines[n:])), 0)
+    remedy = f"It must be {table}."
+    if above:
+        remedy = f"From line {above + 1} on it is {table}: delete the lines above."
+    shown = lines[0][:60]
+    raise ExpressionReadError(
+        path, f"no delimiter splits its lines into as many cells each; the first line is '{shown}'.", remedy
+    )
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """Return what splits a header and the lines below it into as many cells, empty where nothing does."""
     bare = [_QUOTED.sub("", line) for line in lines[:30]]
     best, most = "", 0
     for delimiter in DELIMITERS:
@@ -119,12 +136,6 @@ def find_delimiter(path: Path, lines: Sequence[str]) -> str:
         # Spaces and bars also stand inside names: they count only where nothing else splits.
         if fits and body[0] > most and (delimiter not in " |" or not most):
             best, most = delimiter, body[0]
-    if not best:
-        shown = lines[0][:60]
-        raise ExpressionReadError(
-            path, f"no delimiter splits its lines into as many cells each; the first line is '{shown}'.",
-            "It must be a table with tabs, commas or semicolons between the cells.",
-        )  # fmt: skip
     return best
 
 
