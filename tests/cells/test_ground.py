@@ -72,11 +72,19 @@ def test_a_large_slide_is_looked_at_in_patches_and_a_pyramid_at_a_coarse_level(f
         assert sum(pixels for _, pixels in read) < 10e6 < large.size / 3
 
 
-def test_what_a_viewer_draws_beyond_the_slide_is_no_ground(field):
+def test_black_that_is_drawn_beyond_the_slide_is_no_ground(field):
     bare = measure_ground(open_slide(field, 0.075), 0.075).colour
-    for fill in (0, 255):
-        framed = np.pad(field, ((400, 400), (400, 400), (0, 0)), constant_values=fill)
-        assert np.abs(np.array(measure_ground(open_slide(framed, 0.075), 0.075).colour) - bare).max() < 6
+    framed = np.pad(field, ((400, 400), (400, 400), (0, 0)))
+    assert np.abs(np.array(measure_ground(open_slide(framed, 0.075), 0.075).colour) - bare).max() < 6
+
+
+def test_an_overexposed_ground_is_white_already(field):
+    """The red cells, which are not, must not be taken for it."""
+    bright = np.clip(field * 1.4, 0, 255).astype(np.uint8)
+    assert (bright == 255).all(2).mean() > 0.3
+    ground = measure_ground(open_slide(bright, 0.075), 0.075)
+    assert min(ground.colour) > 250
+    assert np.abs(ground.whiten(bright).astype(int) - bright).max() <= 255 - WHITE + 1
 
 
 @pytest.mark.parametrize("colour", [(200, 200, 200), (255, 255, 255), (0, 0, 0)])

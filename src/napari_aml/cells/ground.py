@@ -66,7 +66,7 @@ def ground_colour(rgb: np.ndarray) -> tuple[float, float, float] | None:
     """
     from skimage.filters import threshold_otsu
 
-    rgb = rgb[(rgb.min(1) < 255) & (rgb.max(1) > 0)]  # pure white and black are drawn, not seen
+    rgb = rgb[rgb.max(1) > 0]  # pure black is drawn, not seen; pure white may be a ground that is overexposed
     green = rgb[:, 1]
     if len(rgb) < _LEAST_PX or np.ptp(green) < 2:
         return None
