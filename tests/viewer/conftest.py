@@ -77,3 +77,13 @@ def make_dock(make_napari_viewer, qtbot, monkeypatch):
         widget.viewer.window.remove_dock_widget(widget)
         widget.deleteLater()
     QApplication.processEvents()
+
+
+@pytest.fixture
+def dock(make_dock, analysis):
+    """A dock with an analysed picture."""
+    dock = make_dock()
+    picture = analysis.slide.region(0, 0, 0, *analysis.slide.shape)
+    dock.viewer.add_image(picture, rgb=True, name="first", metadata={"pixel_size_um": 0.1})
+    dock.controller._take(analysis)
+    return dock

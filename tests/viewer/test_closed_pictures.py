@@ -20,16 +20,6 @@ from napari_aml.slides import ArraySlide, PixelSize
 pytestmark = pytest.mark.viewer
 
 
-@pytest.fixture
-def dock(make_dock, analysis):
-    """A dock with an analysed picture."""
-    dock = make_dock()
-    picture = analysis.slide.region(0, 0, 0, *analysis.slide.shape)
-    dock.viewer.add_image(picture, rgb=True, name="first", metadata={"pixel_size_um": 0.1})
-    dock.controller._take(analysis)
-    return dock
-
-
 def add_second(dock):
     labels, nuclei = discs((120, 160), [(60, 40), (60, 120)], 20)
     picture = np.full((120, 160, 3), 235, np.uint8)

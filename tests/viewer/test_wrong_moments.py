@@ -18,16 +18,6 @@ from napari_aml.viewer import layers as look
 pytestmark = pytest.mark.viewer
 
 
-@pytest.fixture
-def dock(make_dock, analysis):
-    """A dock with an analysed picture."""
-    dock = make_dock()
-    picture = analysis.slide.region(0, 0, 0, *analysis.slide.shape)
-    dock.viewer.add_image(picture, rgb=True, name="first", metadata={"pixel_size_um": 0.1})
-    dock.controller._take(analysis)
-    return dock
-
-
 def blank_picture(dock):
     return dock.viewer.add_image(np.full((120, 160, 3), 235, np.uint8), rgb=True, name="blank")
 

@@ -135,10 +135,11 @@ def _read(path: Path, layout: Layout, task: Task, wanted: Wanted, into: Growing 
     rows = parse(path, layout, task, np.empty((counted, len(layout.values)), np.float32))
     fates, summary = wanted.fates(rows.names), Summary(len(layout.values))
     here = fates != LEFT_OUT
-    summary.add(rows.values[here], rows.whole)
+    values = rows.values[here]
+    summary.add(values, rows.whole)
     kept = rows.values[fates == KEPT]
     return _Piece(rows.of(here, kept), np.flatnonzero(fates[here] == KEPT), summary, int((~here).sum()), counted,
-                  rows.values[here][:FIRST].copy())  # fmt: skip
+                  values[:FIRST].copy())  # fmt: skip
 
 
 def _whole(layout: Layout, task: Task, wanted: Wanted, into: Growing | None) -> _Piece:
