@@ -64,17 +64,21 @@ def ground_colour(rgb: np.ndarray) -> tuple[float, float, float] | None:
     tuple or None
         Red, green, blue; None where there are too few pixels or they are all alike.
     """
+    rgb = rgb[rgb.max(1) > 0]  # pure black is drawn, not seen; pure white may be a ground that is overexposed
+    if len(rgb) < _LEAST_PX or np.ptp(rgb[:, 1]) < 2:
+        return None
+    red, green, blue = usual_bright(rgb).tolist()
+    return red, green, blue
+
+
+def usual_bright(rgb: np.ndarray) -> np.ndarray:
+    """Return the most frequent colour, (3,), of the pixels (n, 3) that are bright; they must not all be alike."""
     from skimage.filters import threshold_otsu
 
-    rgb = rgb[rgb.max(1) > 0]  # pure black is drawn, not seen; pure white may be a ground that is overexposed
     green = rgb[:, 1]
-    if len(rgb) < _LEAST_PX or np.ptp(green) < 2:
-        return None
     bright = rgb[green > threshold_otsu(green)]
     counts, edges = np.histogram(bright[:, 1], 64)
-    near = np.abs(bright[:, 1] - edges[counts.argmax()]) < _NEAR
-    red, green, blue = np.median(bright[near], axis=0).tolist()
-    return red, green, blue
+    return np.median(bright[np.abs(bright[:, 1] - edges[counts.argmax()]) < _NEAR], axis=0)
 
 
 def measure_ground(slide: Slide, um: float, light: Light | None = None) -> Ground | None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_aml.cells.ground import usual_bright
+
 if TYPE_CHECKING:
     from napari_aml.cells.table import Cells
     from napari_aml.slides.slide import Slide
@@ -148,12 +150,9 @@ class StainSample:
         if sum(map(len, self._nuclei)) < _LEAST_PX or sum(map(len, self._around)) < _LEAST_PX:
             return None
         nuclei, around = (np.concatenate(p).astype(np.float32) for p in (self._nuclei, self._around))
-        green = around[:, 1]
-        if np.ptp(green) < 2:
+        if np.ptp(around[:, 1]) < 2:
             return None
-        bright = around[green > threshold_otsu(green)]
-        counts, edges = np.histogram(bright[:, 1], 64)
-        ground = np.median(bright[np.abs(bright[:, 1] - edges[counts.argmax()]) < 6], axis=0)
+        ground = usual_bright(around)
         density = np.log((ground + DARK) / (around + DARK))
         red = np.median(density[density[:, 1] > threshold_otsu(density[:, 1])], axis=0)
         nucleus = np.median(np.log((ground + DARK) / (nuclei + DARK)), axis=0)
