@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_aml.cells import CellMasks, get_segmenter, segment, segment_steps
 from napari_aml.cells.grid import BLOCK, Grid
 from napari_aml.cells.ground import measure_ground
+from napari_aml.cells.network import STRIDE, Networks
 from napari_aml.cells.segment import _owned, _tiles
 from napari_aml.progress import run
 from napari_aml.samples import sample_paths
@@ -58,6 +65,71 @@ def test_tiles_give_what_the_whole_picture_gives(segmenter, mosaic: np.ndarray) 
         other = np.bincount(a[mask]).argmax()
         assert other > 0
         assert (mask & (a == other)).sum() / (mask | (a == other)).sum() > 0.98
+
+
+@pytest.fixture
+def two_cores():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+class Watched:
+    """The default backend, watched: which threads work with how many threads of their own."""
+
+    concurrent = True
+
+    def __init__(self, inner, go: threading.Event | None = None) -> None:
+        self.inner, self.name, self.version = inner, inner.name, inner.version
+        self.calls: list[tuple[str, int]] = []
+        self.go = go
+
+    def segment_part(self, rgb, um, goes_on):
+        self.calls.append((threading.current_thread().name, torch.get_num_threads()))
+        if self.go is not None:
+            assert self.go.wait(60)
+        return self.inner.segment_part(rgb, um, goes_on)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_tiles_side_by_side_give_what_they_give_one_after_the_other(segmenter, mosaic: np.ndarray) -> None:
+    slide, watched = open_slide(mosaic, UM), Watched(segmenter)
+    beside = segment(slide, watched)
+    assert len(watched.calls) == len(list(_tiles(slide, 0, UM)))
+    assert {name.split("_")[0] for name, _ in watched.calls} == {"tiles"} and {n for _, n in watched.calls} == {1}
+    assert torch.get_num_threads() == 2
+    watched.concurrent = False  # a backend that does not say that it can is called by one thread
+    alone = segment(slide, watched)
+    assert watched.calls[-1] == (threading.current_thread().name, 2)
+    assert np.array_equal(beside.masks.to_array(), alone.masks.to_array())
+    assert np.array_equal(beside.masks.to_array("nucleus"), alone.masks.to_array("nucleus"))
+    pd.testing.assert_frame_equal(beside.table, alone.table)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_long_tile_gives_signs_of_life_and_is_not_waited_for_when_cancelled(segmenter, mosaic: np.ndarray) -> None:
+    go = threading.Event()
+    steps = segment_steps(open_slide(mosaic, UM), Watched(segmenter, go))
+    try:
+        assert [next(steps).payload for _ in range(4)] == [None] * 4
+        steps.close()  # would hang here if it waited
+    finally:
+        go.set()
+
+
+@pytest.mark.parametrize("which", ["fine", "coarse"])
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_doubling_and_convolving_in_one_is_both_one_after_the_other(which: str, rows: int, columns: int, seed: int):
+    networks = Networks()
+    networks.dtype, networks._rising = torch.float32, {}
+    networks._w = {name: tensor.float() for name, tensor in networks._w.items()}
+    picture = np.random.default_rng(seed).integers(0, 256, (STRIDE * rows, STRIDE * columns, 3), dtype=np.uint8)
+    plain = getattr(networks, which)(picture)
+    networks._rising = networks._risen()
+    assert len(networks._rising) == 6
+    np.testing.assert_allclose(getattr(networks, which)(picture), plain, atol=2e-5)
 
 
 def test_same_answer_twice(segmenter) -> None:

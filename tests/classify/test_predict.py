@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
@@ -14,7 +15,7 @@ from small_models import make_bundle
 
 import napari_aml as aml
 from napari_aml._torch import Device, choose_device
-from napari_aml.classify import ArrayCrops, SlideCrops, predict, predict_steps
+from napari_aml.classify import ArrayCrops, Predictions, SlideCrops, predict, predict_steps
 from napari_aml.classify.network import Network
 from napari_aml.classify.predict import average, choose_batch_size
 from napari_aml.classify.views import Tta, View
@@ -148,6 +149,54 @@ def test_closing_stops_reader_and_network(tiny):
     reads = source.reads
     time.sleep(0.2)
     assert source.reads == reads and not set(threading.enumerate()) - before
+
+
+@pytest.fixture
+def two_cores():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_small_network_works_on_two_batches_side_by_side_in_one_thread_each(tiny, pictures, monkeypatch):
+    torch.set_num_threads(1)
+    expected = predict(tiny, pictures, "cpu")
+    torch.set_num_threads(2)
+    real, meeting, calls, threads, models = Network.features, threading.Barrier(2), itertools.count(), [], set()
+
+    def features(network, batch):
+        if next(calls) < 2:
+            meeting.wait(30)  # broken where the second batch waits for the first
+        threads.append(torch.get_num_threads())
+        models.add(network.model)
+        return real(network, batch)
+
+    monkeypatch.setattr(Network, "features", features)
+    events = list(predict_steps(tiny, pictures, "cpu"))
+    assert set(threads) == {1} and torch.get_num_threads() == 2
+    weights = [next(model.parameters()).data_ptr() for model in models]
+    assert len(models) == 2 and weights[0] == weights[1], "two networks, one set of weights"
+    rows = np.concatenate([event.payload[0] for event in events if event.payload])
+    np.testing.assert_array_equal(rows, np.arange(70))
+    said = Predictions.concatenate([event.payload[1] for event in events if event.payload])
+    np.testing.assert_allclose(said.probabilities, expected.probabilities, atol=1e-5)
+    np.testing.assert_allclose(said.ood, expected.ood, rtol=1e-4)
+
+
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.parametrize("cells", [1, 14])
+def test_few_cells_get_all_cores_together(tiny, pictures, monkeypatch, cells):
+    real, threads = Network.features, []
+
+    def features(network, batch):
+        threads.append((torch.get_num_threads(), len(batch)))
+        return real(network, batch)
+
+    monkeypatch.setattr(Network, "features", features)
+    predict(tiny, pictures[:cells], "cpu")
+    assert threads == [(2, cells)]
 
 
 def test_there_is_a_sign_of_life_while_a_batch_takes_long(tiny, pictures, monkeypatch):

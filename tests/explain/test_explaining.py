@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import napari_aml as aml
 from napari_aml.classify import predict
@@ -130,3 +131,21 @@ def test_importing_the_room_loads_nothing_heavy():
     code = "import sys, napari_aml.explain; assert not {'torch', 'timm', 'pytorch_grad_cam', 'cv2'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("method", "stage"), [("gradcam", 2), ("gradcam", 3), ("layercam", 1)])
+def test_two_batches_side_by_side_do_not_disturb_each_others_maps(tiny, field, method, stage):
+    slide, cells = field
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = run(classify_and_explain_steps(slide, cells, tiny, "cpu", method, stage))
+        torch.set_num_threads(2)
+        events = []
+        beside = run(classify_and_explain_steps(slide, cells, tiny, "cpu", method, stage), events.append)
+    finally:
+        torch.set_num_threads(before)
+    assert sum(event.payload is not None for event in events) == 2, "24 cells, half of them a core"
+    np.testing.assert_allclose(beside[0].probabilities, alone[0].probabilities, atol=1e-5)
+    np.testing.assert_allclose(beside[1].maps, alone[1].maps, atol=1e-4 * np.abs(alone[1].maps).max())
+    np.testing.assert_array_equal(beside[1].target, alone[1].target)

@@ -36,6 +36,11 @@ class Segmenter(Protocol):
     ----------
     name, version
         Written into the provenance of every result.
+
+    Notes
+    -----
+    A backend with ``concurrent = True`` is called from several threads at once, each with its share of the cores; one
+    with ``segment_part`` is told on which sides a tile goes on (`napari_aml.cells.unet`).
     """
 
     name: str

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, wait
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_aml._threads import ComputeThreads
 from napari_aml.cells.grid import HALO, Grid
 from napari_aml.cells.ground import measure_ground
 from napari_aml.cells.light import uneven_light
@@ -25,6 +31,10 @@ if TYPE_CHECKING:
 TILE = 16
 # A cell whose centroid lies this close to a tile's edge (blocks) is asked for by both tiles and kept once.
 _SLACK = 0.15
+# Tiles side by side; memory grows with them.
+_MOST_WORKERS = 8
+# How long tiles may be at work without a sign of life to whoever drives the job, seconds.
+_PATIENCE = 0.2
 
 
 def segment_steps(slide: Slide, segmenter: Segmenter | None = None, assume_um: float | None = None) -> Steps[Cells]:
@@ -70,20 +80,32 @@ def segment_steps(slide: Slide, segmenter: Segmenter | None = None, assume_um: f
     tables = []
     light = uneven_light(slide)
     ground = measure_ground(slide, um, light)
-    for done, tile in enumerate(tiles):
-        yield Progress(done, len(tiles), f"Finding cells: {len(found.masks)} so far")
+
+    def look(tile: _Tile) -> Callable[[], FieldMasks]:
         rgb = slide.region(level, tile.y0, tile.x0, tile.y1 - tile.y0, tile.x1 - tile.x0)
         if light is not None:
             rgb = light.even(rgb, tile.y0, tile.x0, tile.down)
         if ground is not None:
             rgb = ground.whiten(rgb)
-        masks = _run(segmenter, rgb, um * tile.down, tile)
-        labels = found.take(masks, tile)
-        if labels:
-            rows = measure(found.masks, slide.slide_id, um, labels)
-            tables.append(rows)
-            part = Cells(slide.slide_id, found.masks.only(labels), rows, um, name)
-            yield Progress(done + 1, len(tiles), f"Finding cells: {len(found.masks)} so far", part)
+        return partial(_run, segmenter, rgb, um * tile.down, tile)
+
+    with closing(_looked_at(tiles, look, segmenter)) as work:
+        done = 0
+        yield Progress(0, len(tiles), "Finding cells")
+        for looked in work:
+            if looked is None:
+                yield Progress(done, len(tiles), f"Finding cells: {len(found.masks)} so far")
+                continue
+            tile, masks = looked
+            done += 1
+            labels = found.take(masks, tile)
+            if not labels:
+                yield Progress(done, len(tiles), f"Finding cells: {len(found.masks)} so far")
+            else:
+                rows = measure(found.masks, slide.slide_id, um, labels)
+                tables.append(rows)
+                part = Cells(slide.slide_id, found.masks.only(labels), rows, um, name)
+                yield Progress(done, len(tiles), f"Finding cells: {len(found.masks)} so far", part)
     cells = Cells(slide.slide_id, found.masks, _joined(tables, found.masks, slide, um), um, name)
     yield Progress(len(tiles), len(tiles), _count(len(cells)))
     return cells
@@ -159,6 +181,44 @@ def _tiles(slide: Slide, level: int, um: float) -> Iterator[_Tile]:
             beside = (top > 0, left > 0, bottom < rows, right < columns)
             core = (top, left, bottom, right)
             yield _Tile(y0, x0, y1, x1, core, grid.pitch, lv.downsample, goes_on, beside, (i, j))
+
+
+def _looked_at(
+    tiles: list[_Tile], look: Callable[[_Tile], Callable[[], FieldMasks]], segmenter: Segmenter
+) -> Generator[tuple[_Tile, FieldMasks] | None]:
+    """Segment tiles in their order, several side by side where the backend can; None is a sign of life.
+
+    Parameters
+    ----------
+    look
+        Reads a tile, in the calling thread, and returns what is left to do with it.
+    """
+    workers = min(len(tiles), _MOST_WORKERS)
+    if workers > 1 and getattr(segmenter, "concurrent", False):
+        threads = ComputeThreads()
+        workers = min(workers, threads.count)
+    else:
+        workers = 1
+    if workers < 2:
+        for tile in tiles:
+            yield tile, look(tile)()
+        return
+    pool = threads.pool(workers, threads.count // workers, "tiles")
+    todo, flying = iter(tiles), deque[tuple[_Tile, Future[FieldMasks]]]()
+    try:
+        while True:
+            # One more than are at work is ready for whoever is free first.
+            for tile in islice(todo, workers + 1 - len(flying)):
+                flying.append((tile, pool.submit(look(tile))))
+            if not flying:
+                return
+            tile, future = flying.popleft()
+            while not wait([future], _PATIENCE).done:
+                yield None
+            yield tile, future.result()
+    finally:
+        # Tiles at work read nothing any more: nobody need wait for them.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _run(segmenter: Segmenter, rgb: np.ndarray, um: float, tile: _Tile) -> FieldMasks:

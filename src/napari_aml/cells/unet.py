@@ -28,6 +28,7 @@ class UNetSegmenter:
     """
 
     name = "unet"
+    concurrent = True
 
     def __init__(
         self, rules: Rules | None = None, gate: float = 0.1, device: str = "cpu", weights: Path = WEIGHTS

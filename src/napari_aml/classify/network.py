@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
@@ -131,6 +132,13 @@ class Network:
         # Taking the read tensors as they are saves initialising a network only to overwrite it.
         model.load_state_dict(state, assign=True)
         return cls(model, device, bundle.mean, bundle.std)
+
+    def twin(self) -> Network:
+        """Return a second network on the same weights: one whose layers nobody else hooks into meanwhile."""
+        other = copy.copy(self)
+        kept = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
+        other.model = copy.deepcopy(self.model, kept)
+        return other
 
     def prepare(self, crops: np.ndarray) -> torch.Tensor:
         """Move crops uint8 (n, h, w, 3) to the device and normalise them: float32 (n, 3, h, w), channels last."""

@@ -1,7 +1,9 @@
 """Crops become Predictions, batch by batch.
 
-The next crops are cut in a second thread while the network works on the present ones, and the network works in a
-third, so that a job can be closed at any time. Results depend neither on the batch size nor on the order of rows.
+The next crops are cut in a thread of their own while the network works on the present ones in others, so that a job
+can be closed at any time. On a processor a small network works on several batches side by side, one a core: its
+operations are too short to be shared out among cores, which would wait for each other and for whoever cuts crops.
+Results depend neither on the batch size nor on the order of rows.
 """
 
 from __future__ import annotations
@@ -9,13 +11,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_aml._threads import ComputeThreads
 from napari_aml.classify.predictions import Predictions
 from napari_aml.classify.sources import ArrayCrops, CropSource
 from napari_aml.classify.views import View
@@ -24,7 +28,6 @@ from napari_aml.progress import Progress, Steps, run
 
 if TYPE_CHECKING:
     import torch
-    from threadpoolctl import ThreadpoolController
 
     from napari_aml._torch import Device
     from napari_aml.classify.bundle import ModelBundle
@@ -35,6 +38,10 @@ _PATIENCE = 0.2
 # Multiply-adds that a CPU should get at once: about 0.2 s on two cores, so that cancelling is prompt.
 _CPU_WORK = 1.0e10
 _ACCELERATOR_BATCH = 256
+# The fewest crops that are worth a core of their own.
+_FEWEST = 8
+# Batches side by side on a processor; with more cores than that, each gets several.
+_MOST_WORKERS = 8
 # Crops that are cut together: reading a slide crop by crop would read its tiles many times over.
 _READ = 64
 
@@ -92,8 +99,8 @@ def predict_steps(
     views
         Test-time views whose answers are averaged; by default the plain crop alone.
     batch_size
-        Crops at once; by default chosen by device and network. Halved for the rest of the job when the device's
-        memory is full.
+        Crops at once; by default chosen by device, network and number of crops, on a processor as several batches side
+        by side. Halved for the rest of the job when the device's memory is full.
 
     Yields
     ------
@@ -110,8 +117,6 @@ def predict_steps(
     DeviceError
         When the device is absent or a single crop does not fit into its memory.
     """
-    from threadpoolctl import ThreadpoolController
-
     source = ArrayCrops(crops, bundle.crop_px) if isinstance(crops, np.ndarray) else crops
     total, done = len(source), 0
     yield Progress(0, total, "Loading the model")
@@ -119,10 +124,10 @@ def predict_steps(
     if not total:
         bundle.give_back(network)
         return Predictions.empty(bundle.codes, network.dim, bundle.bundle_id)
-    size = batch_size or choose_batch_size(network, bundle.crop_px)
-    look = _Look(bundle, network, tuple(views or (View(),)), inspect or plain_pass, ThreadpoolController())
+    plan = _plan(network, bundle.crop_px, total, batch_size, plain=inspect is None)
+    look = _Look(bundle, network, tuple(views or (View(),)), inspect or plain_pass, plan.workers)
     parts: list[tuple[np.ndarray, Predictions]] = []
-    with closing(_work(look, source, size)) as work:
+    with closing(_work(look, source, plan)) as work:
         for outcome in work:
             if outcome is None:
                 yield Progress(done, total, f"Classified {done} of {total} cells")
@@ -161,15 +166,54 @@ def _load(bundle: ModelBundle, device: Device | str, total: int) -> Steps[Networ
         loader.shutdown(wait=False)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What is done with one batch: every view through the network, answers averaged."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a job is cut up.
 
-    bundle: ModelBundle
-    network: Network
-    views: tuple[View, ...]
-    inspect: Inspect
-    blas: ThreadpoolController
+    Attributes
+    ----------
+    size
+        Crops of a batch.
+    workers
+        Batches side by side.
+    threads
+        Of each worker; 0 = as many as torch takes.
+    """
+
+    size: int
+    workers: int = 1
+    threads: int = 0
+
+
+def _plan(network: Network, px: int, total: int, batch_size: int | None, plain: bool) -> _Plan:
+    size = batch_size or choose_batch_size(network, px)
+    if network.device.type == "cuda":
+        # It gets the next batch while it still works on this one.
+        return _Plan(size, 2 if plain else 1)
+    if network.device.type != "cpu" or batch_size:
+        return _Plan(size)
+    cores = ComputeThreads().count
+    workers = min(cores, _MOST_WORKERS)
+    # What one core does in the time that two take for twice as much; a small job is shared out evenly.
+    each = min(-(-size // 2), -(-total // workers))
+    if workers < 2 or each < _FEWEST:
+        return _Plan(size)
+    return _Plan(each, workers, cores // workers)
+
+
+class _Look:
+    """What is done with one batch: every view through the network, answers averaged. Several may be at work."""
+
+    def __init__(
+        self, bundle: ModelBundle, network: Network, views: tuple[View, ...], inspect: Inspect, workers: int
+    ) -> None:
+        from threadpoolctl import ThreadpoolController
+
+        self.bundle, self.network, self.views, self.inspect = bundle, network, views, inspect
+        self._free: SimpleQueue[Network] = SimpleQueue()
+        for one in (network, *(network.twin() for _ in range(workers - 1))):
+            self._free.put(one)
+        self._blas, self._scoring = ThreadpoolController(), threading.Lock()
 
     def read(self, source: CropSource, rows: np.ndarray) -> list[np.ndarray]:
         """Read the crops of some rows, once a zoom; views that differ in their flips share them."""
@@ -178,11 +222,20 @@ class _Look:
 
     def __call__(self, crops: list[np.ndarray], rows: np.ndarray, stop: threading.Event) -> Outcome:
         """Classify a batch; crops uint8 (n, h, w, 3), once a view."""
+        network = self._free.get()
+        try:
+            return self._classified(network, crops, rows, stop)
+        finally:
+            self._free.put(network)
+
+    def _classified(
+        self, network: Network, crops: list[np.ndarray], rows: np.ndarray, stop: threading.Event
+    ) -> Outcome:
         answers, embedding, seen = [], None, None
         for i, pixels in enumerate(crops):
             run_network = plain_pass if i else self.inspect
-            pictures = self.network.prepare(pixels)
-            logits, found, handed = run_network(self.network, pictures, rows, stop)
+            pictures = network.prepare(pixels)
+            logits, found, handed = run_network(network, pictures, rows, stop)
             answers.append(logits.detach().float().cpu().numpy() / self.bundle.temperature)
             if i == 0:
                 embedding, seen = found.detach().float().cpu().numpy(), handed
@@ -194,7 +247,8 @@ class _Look:
             )
         vectors = np.asarray(embedding)
         # After a product in threads of its own, BLAS keeps a core busy for a while, waiting for more: the network's.
-        with self.blas.limit(limits=1, user_api="blas"):
+        # Its limit is everybody's: whoever sets it last must not take the limit for what was before.
+        with self._scoring, self._blas.limit(limits=1, user_api="blas"):
             ood = self.bundle.trust.scores(vectors)
         said = Predictions(self.bundle.codes, probabilities, vectors, ood, self.bundle.bundle_id)
         return rows, said, seen
@@ -217,34 +271,30 @@ def average(logits: list[np.ndarray], how: str) -> np.ndarray:
     return (stacked / stacked.sum(-1, keepdims=True)).mean(0).astype(np.float32)
 
 
-def _work(look: _Look, source: CropSource, size: int) -> Generator[Outcome | None, None, None]:
-    """Yield finished batches, or None as a sign of life; closing it stops reader and network."""
+def _work(look: _Look, source: CropSource, plan: _Plan) -> Generator[Outcome | None, None, None]:
+    """Yield finished batches in their order, or None as a sign of life; closing it stops reader and network."""
     from napari_aml._torch import is_out_of_memory, release_memory
 
-    device, order, stop = look.network.device, np.asarray(source.order), threading.Event()
-    read = size * max(1, -(-_READ // size))
-    # A graphics card gets the next batch while it still works on this one; heatmap passes hook into layers and
-    # therefore go one by one.
-    depth = 2 if device.type == "cuda" and look.inspect is plain_pass else 1
-    reader, worker = ThreadPoolExecutor(1, "crops"), ThreadPoolExecutor(depth, "network")
+    device, order, stop, size = look.network.device, np.asarray(source.order), threading.Event(), plan.size
+    reader, worker = ThreadPoolExecutor(1, "crops"), _workers(plan)
+    coming = _Reading(reader, look, source, order, size * max(1, -(-_READ // size)))
     todo: deque[tuple[np.ndarray, list[np.ndarray]]] = deque()
     flying: deque[tuple[np.ndarray, list[np.ndarray], Future[Outcome]]] = deque()
     try:
-        position = read
-        pending: Future[list[np.ndarray]] | None = reader.submit(look.read, source, order[:read])
-        rows = order[:read]
-        while pending is not None or todo or flying:
-            if not todo and pending is not None and len(flying) < depth:
-                yield from _signs_of_life(pending)
-                todo.extend(_pieces(rows, pending.result(), size))
-                rows = order[position : position + read]
-                position += read
-                pending = reader.submit(look.read, source, rows) if len(rows) else None
-            while todo and len(flying) < depth:
+        while coming.future or todo or flying:
+            if coming.future and coming.future.done() and len(todo) < plan.workers:
+                todo.extend(_pieces(*coming.take(), size))
+            while todo and len(flying) < plan.workers:
                 piece = todo.popleft()
                 flying.append((*piece, worker.submit(look, piece[1], piece[0], stop)))
+            awaited: list[Future[Any]] = [flying[0][2]] if flying else []
+            if coming.future and not todo:
+                awaited.append(coming.future)
+            if not wait(awaited, _PATIENCE, FIRST_COMPLETED).done:
+                yield None
+            if not flying or not flying[0][2].done():
+                continue
             tried, crops, future = flying.popleft()
-            yield from _signs_of_life(future)
             error = future.exception()
             if error is None:
                 yield future.result()
@@ -260,6 +310,37 @@ def _work(look: _Look, source: CropSource, size: int) -> Generator[Outcome | Non
         stop.set()
         reader.shutdown(wait=False, cancel_futures=True)
         worker.shutdown(cancel_futures=True)
+
+
+def _workers(plan: _Plan) -> ThreadPoolExecutor:
+    if plan.threads:
+        return ComputeThreads().pool(plan.workers, plan.threads, "network")
+    return ThreadPoolExecutor(plan.workers, "network")
+
+
+class _Reading:
+    """Crops that are read ahead, some rows at a time."""
+
+    def __init__(
+        self, reader: ThreadPoolExecutor, look: _Look, source: CropSource, order: np.ndarray, count: int
+    ) -> None:
+        self._reader, self._look, self._source = reader, look, source
+        self._rest = deque(order[i : i + count] for i in range(0, len(order), count))
+        self.future: Future[list[np.ndarray]] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.future = None
+        if self._rest:
+            self._rows = self._rest.popleft()
+            self.future = self._reader.submit(self._look.read, self._source, self._rows)
+
+    def take(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return the rows that were read and their crops, once a view, and begin with the next."""
+        assert self.future is not None
+        rows, crops = self._rows, self.future.result()
+        self._begin()
+        return rows, crops
 
 
 def _signs_of_life(future: Future[Any]) -> Generator[None, None, None]:
