@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
+# Work side by side needs memory for each worker: with more cores than this, each gets several.
+_MOST_WORKERS = 8
+
 
 class ComputeThreads:
     """How many threads torch computes with, thread by thread.
@@ -24,6 +27,11 @@ class ComputeThreads:
 
         self.count: int = torch.get_num_threads()
         self._controller = ThreadpoolController()  # knows the libraries that are loaded by now
+
+    def shares(self, jobs: int) -> tuple[int, int]:
+        """Return how many workers so many jobs are worth, and the threads of each."""
+        workers = max(1, min(jobs, self.count, _MOST_WORKERS))
+        return workers, self.count // workers
 
     def limit(self, count: int) -> AbstractContextManager[Any]:
         """Let the calling thread compute with so many threads, until the result is left as a context."""

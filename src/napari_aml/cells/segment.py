@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 TILE = 16
 # A cell whose centroid lies this close to a tile's edge (blocks) is asked for by both tiles and kept once.
 _SLACK = 0.15
-# Tiles side by side; memory grows with them.
-_MOST_WORKERS = 8
 # How long tiles may be at work without a sign of life to whoever drives the job, seconds.
 _PATIENCE = 0.2
 
@@ -193,18 +191,18 @@ def _looked_at(
     look
         Reads a tile, in the calling thread, and returns what is left to do with it.
     """
-    workers = min(len(tiles), _MOST_WORKERS)
-    if workers > 1 and getattr(segmenter, "concurrent", False):
-        threads = ComputeThreads()
-        workers = min(workers, threads.count)
+    if len(tiles) > 1 and getattr(segmenter, "concurrent", False):
+        compute = ComputeThreads()
+        workers, threads = compute.shares(len(tiles))
     else:
         workers = 1
     if workers < 2:
         for tile in tiles:
             yield tile, look(tile)()
         return
-    pool = threads.pool(workers, threads.count // workers, "tiles")
-    todo, flying = iter(tiles), deque[tuple[_Tile, Future[FieldMasks]]]()
+    pool = compute.pool(workers, threads, "tiles")
+    todo = iter(tiles)
+    flying: deque[tuple[_Tile, Future[FieldMasks]]] = deque()
     try:
         while True:
             # One more than are at work is ready for whoever is free first.

@@ -40,8 +40,6 @@ _CPU_WORK = 1.0e10
 _ACCELERATOR_BATCH = 256
 # The fewest crops that are worth a core of their own.
 _FEWEST = 8
-# Batches side by side on a processor; with more cores than that, each gets several.
-_MOST_WORKERS = 8
 # Crops that are cut together: reading a slide crop by crop would read its tiles many times over.
 _READ = 64
 
@@ -192,13 +190,12 @@ def _plan(network: Network, px: int, total: int, batch_size: int | None, plain: 
         return _Plan(size, 2 if plain else 1)
     if network.device.type != "cpu" or batch_size:
         return _Plan(size)
-    cores = ComputeThreads().count
-    workers = min(cores, _MOST_WORKERS)
+    workers, threads = ComputeThreads().shares(total)
     # What one core does in the time that two take for twice as much; a small job is shared out evenly.
     each = min(-(-size // 2), -(-total // workers))
     if workers < 2 or each < _FEWEST:
         return _Plan(size)
-    return _Plan(each, workers, cores // workers)
+    return _Plan(each, workers, threads)
 
 
 class _Look:
