@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("NAPARI_ASYNC", "0")
@@ -42,3 +43,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With NAPARI_AML_SEARCH=N: only the property-based tests, with N times as many examples, drawn anew."""
     if property_based.FACTOR:
         property_based.search(items)
+
+
+@pytest.fixture
+def two_cores() -> Iterator[None]:
+    """Let torch compute with two threads, whatever the machine has."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

@@ -67,14 +67,6 @@ def test_tiles_give_what_the_whole_picture_gives(segmenter, mosaic: np.ndarray) 
         assert (mask & (a == other)).sum() / (mask | (a == other)).sum() > 0.98
 
 
-@pytest.fixture
-def two_cores():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 class Watched:
     """The default backend, watched: which threads work with how many threads of their own."""
 

@@ -151,14 +151,6 @@ def test_closing_stops_reader_and_network(tiny):
     assert source.reads == reads and not set(threading.enumerate()) - before
 
 
-@pytest.fixture
-def two_cores():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("two_cores")
 def test_a_small_network_works_on_two_batches_side_by_side_in_one_thread_each(tiny, pictures, monkeypatch):
     torch.set_num_threads(1)
