@@ -30,11 +30,11 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
+# Compiled once: where Python must not write bytecode, each process would do it anew (15 s for a network).
 $(VENV)/.installed: pyproject.toml constraints.txt napari.yaml hatch_build.py | $(BIN)/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[all]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable ".[all]"
 	@touch $@
 
-# Compiled once: where Python must not write bytecode, each of the many processes of the tests would do it anew.
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --group test
 	@touch $@

@@ -70,42 +70,51 @@ class Analysis:
         cam_has_evidence`` where there are predictions and heatmaps; then ``code_final, confirmed`` (a person's code
         goes before the model's, and ``class`` stays the model's) and, with decisions, ``decided_by, disputed``.
         """
-        table = self.cells.table.reset_index(drop=True).copy()
-        said = self.predictions
-        if said is not None:
-            table["class"] = pd.Series(said.code, dtype="str")
-            table["probability"] = said.confidence.astype(np.float32)
-            table["runner_up"] = pd.Series(np.array(said.codes, object)[said.runner_up], dtype="str")
-            for k, code in enumerate(said.codes):
-                table[f"p_{code}"] = said.probabilities[:, k].astype(np.float32)
-            table["ood"] = said.ood
-            if self.bundle is not None:
-                trust = self.bundle.trust
-                if (sets := trust.sets(said.probabilities)) is not None:
-                    table["set"] = pd.Series(sets, dtype="str")
-                if trust.ood is not None:
-                    table["unlike_training"] = trust.unlike(said.ood)
-        if self.heatmaps is not None:
-            table["cam_in_cell"] = self.heatmaps.in_cell
-            table["cam_in_nucleus"] = self.heatmaps.in_nucleus
-            table["cam_has_evidence"] = self.heatmaps.has_evidence
-        if said is not None or self.final is not None:
-            table = self._with_final(table)
-        return table
+        return cell_table(self.cells, self.predictions, self.heatmaps, self.bundle, self.final)
 
-    def _with_final(self, table: pd.DataFrame) -> pd.DataFrame:
-        model = table["class"].to_numpy(object) if "class" in table else np.full(len(table), "", object)
-        confirmed = np.zeros(len(table), bool)
-        if self.final is not None:
-            # Cells that came after the decisions were gathered are the model's, and where no person spoke its newest
-            # word counts.
-            words = self.final.reindex(table["uid"])
-            confirmed = words["confirmed"].eq(True).to_numpy(bool)
-            model = np.where(confirmed, words["code_final"].to_numpy(object), model)
-        table["code_final"] = pd.Series(model, dtype="str")
-        table["confirmed"] = confirmed
-        if self.final is not None:
-            who = np.where(confirmed, words["decided_by"].to_numpy(object), "")
-            table["decided_by"] = pd.Series(who, dtype="str")
-            table["disputed"] = words["disputed"].eq(True).to_numpy(bool)
-        return table
+
+def cell_table(
+    cells: Cells,
+    predictions: Predictions | None = None,
+    heatmaps: Heatmaps | None = None,
+    bundle: ModelBundle | None = None,
+    final: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Return the cell table with what is known of its cells, as `Analysis.table` does: no picture is needed for it."""
+    table = cells.table.reset_index(drop=True).copy()
+    if predictions is not None:
+        table["class"] = pd.Series(predictions.code, dtype="str")
+        table["probability"] = predictions.confidence.astype(np.float32)
+        table["runner_up"] = pd.Series(np.array(predictions.codes, object)[predictions.runner_up], dtype="str")
+        for k, code in enumerate(predictions.codes):
+            table[f"p_{code}"] = predictions.probabilities[:, k].astype(np.float32)
+        table["ood"] = predictions.ood
+        if bundle is not None:
+            trust = bundle.trust
+            if (sets := trust.sets(predictions.probabilities)) is not None:
+                table["set"] = pd.Series(sets, dtype="str")
+            if trust.ood is not None:
+                table["unlike_training"] = trust.unlike(predictions.ood)
+    if heatmaps is not None:
+        table["cam_in_cell"] = heatmaps.in_cell
+        table["cam_in_nucleus"] = heatmaps.in_nucleus
+        table["cam_has_evidence"] = heatmaps.has_evidence
+    return table if predictions is None and final is None else _with_final(table, final)
+
+
+def _with_final(table: pd.DataFrame, final: pd.DataFrame | None) -> pd.DataFrame:
+    model = table["class"].to_numpy(object) if "class" in table else np.full(len(table), "", object)
+    confirmed = np.zeros(len(table), bool)
+    if final is not None:
+        # Cells that came after the decisions were gathered are the model's, and where no person spoke its newest
+        # word counts.
+        words = final.reindex(table["uid"])
+        confirmed = words["confirmed"].eq(True).to_numpy(bool)
+        model = np.where(confirmed, words["code_final"].to_numpy(object), model)
+    table["code_final"] = pd.Series(model, dtype="str")
+    table["confirmed"] = confirmed
+    if final is not None:
+        who = np.where(confirmed, words["decided_by"].to_numpy(object), "")
+        table["decided_by"] = pd.Series(who, dtype="str")
+        table["disputed"] = words["disputed"].eq(True).to_numpy(bool)
+    return table

@@ -123,9 +123,58 @@ def test_a_project_is_closed_while_one_of_its_slides_is_opened(make_dock, qtbot,
     page.slides.itemDoubleClicked.emit(page.slides.topLevelItem(0), 0)
     qtbot.waitUntil(done.is_set, timeout=30_000)
     page.close_button.click()
+    qtbot.waitUntil(lambda: not dock.job_bar.busy, timeout=30_000)  # it is not waited for
     go.set()
     idle(qtbot, dock)
-    assert not dock.said and len(dock.viewer.layers) == 0
+    assert not dock.said and len(dock.viewer.layers) == 0 and dock.project.project is None
+
+
+def test_a_project_is_closed_while_pictures_of_it_are_looked_for(make_dock, qtbot, filled, monkeypatch, tmp_path):
+    """The search fails in its thread once the record is closed; nobody asked for it any more."""
+    looking, go = threading.Event(), threading.Event()
+    dock = make_dock()
+    project = opened(qtbot, dock, filled)
+    relink = type(project).relink
+
+    def look_and_wait(*arguments):
+        looking.set()
+        assert go.wait(30)
+        return relink(*arguments)
+
+    monkeypatch.setattr(type(project), "relink", look_and_wait)
+    dock.project.page.searchRequested.emit(str(tmp_path))
+    qtbot.waitUntil(looking.is_set, timeout=30_000)
+    dock.project.page.close_button.click()
+    go.set()
+    idle(qtbot, dock)
+    qtbot.wait(200)
+    assert not dock.said and dock.project.project is None
+
+
+def test_a_project_is_not_closed_while_a_picture_goes_into_it(make_dock, qtbot, filled, monkeypatch, tmp_path):
+    adding, go = threading.Event(), threading.Event()
+    dock = make_dock()
+    project = opened(qtbot, dock, filled)
+    add = type(project).add_slide
+
+    def add_and_wait(*arguments):
+        adding.set()
+        assert go.wait(30)
+        return add(*arguments)
+
+    monkeypatch.setattr(type(project), "add_slide", add_and_wait)
+    page = dock.project.page
+    page.add_button.click()
+    qtbot.waitUntil(adding.is_set, timeout=30_000)
+    page.close_button.click()
+    assert dock.project.project is project and "still being put into the project" in dock.said.pop()
+    page.createRequested.emit(str(tmp_path / "another"))
+    assert dock.project.project is project and "still being put into the project" in dock.said.pop()
+    go.set()
+    idle(qtbot, dock)
+    dock.said.clear()
+    page.close_button.click()
+    assert dock.project.project is None and not dock.said and not (tmp_path / "another").exists()
 
 
 def test_a_project_is_closed_while_a_run_of_it_can_be_chosen(make_dock, qtbot, filled):

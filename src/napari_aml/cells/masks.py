@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,7 +34,7 @@ class CellMasks:
 
     shape: tuple[int, int]
     boxes: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
-    patches: dict[int, np.ndarray] = field(default_factory=dict)
+    patches: MutableMapping[int, np.ndarray] = field(default_factory=dict)
     last: int = 0
     drawn: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -134,9 +135,9 @@ def attribute_steps(
     return Attributions(tuple(samples), bundle.genes, tuple(targets), values, difference, gap, words)
 
 
-def attribute(bundle: ExpressionBundle, x: np.ndarray, samples: Sequence[str], **settings: object) -> Attributions:
+def attribute(bundle: ExpressionBundle, x: np.ndarray, samples: Sequence[str], **settings: Any) -> Attributions:
     """Explain samples; `attribute_steps` driven to its end."""
-    return run(attribute_steps(bundle, x, samples, **settings))  # type: ignore[arg-type]
+    return run(attribute_steps(bundle, x, samples, **settings))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -251,8 +252,7 @@ def check_genes(lines: Sequence[str], path: Path) -> tuple[str, ...]:
     odd = next((g for g in genes if any(c in g for c in ",;\t") or not g.isprintable()), None)
     if odd is not None:
         raise BundleError(f"The gene list '{path}' holds {odd!r:.60}, which is no gene.", "Give one gene a line.")
-    seen: set[str] = set()
-    twice = next((g for g in genes if g in seen or seen.add(g)), None)  # type: ignore[func-returns-value]
+    twice = next((gene for gene, times in Counter(genes).items() if times > 1), None)
     if twice:
         raise BundleError(f"The gene list '{path}' names {twice} twice.", "Each gene is one input of the network.")
     return tuple(genes)

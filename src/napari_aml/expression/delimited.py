@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import compress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from napari_aml.expression.memory import check_fits, zeros
 from napari_aml.expression.opening import Span, TextFile
 from napari_aml.expression.threads import executor, threads
 from napari_aml.progress import Progress, Steps
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: More columns than this are read as one long column: a parser of columns would spend its time on their number.
 WIDE = 4000
@@ -353,11 +357,11 @@ def _wide(layout: Layout, block: bytes) -> Rows:
     return from_leads(layout, leads, _floats(column).reshape(len(leads), -1))
 
 
-def _floats(column: object) -> np.ndarray:
+def _floats(column: pa.ChunkedArray) -> np.ndarray:
     """The values of a float32 column of Arrow without nulls; Arrow's own way would import pandas."""
     parts = [
         np.frombuffer(chunk.buffers()[1], np.float32, len(chunk), 4 * chunk.offset)
-        for chunk in column.chunks if len(chunk)  # type: ignore[attr-defined]
+        for chunk in column.chunks if len(chunk)
     ]  # fmt: skip
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
 

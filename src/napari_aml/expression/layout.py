@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from napari_aml.expression.columns import are_row_numbers, described, is_heading, left_out, only_tested
 from napari_aml.expression.errors import ExpressionReadError
@@ -75,9 +76,9 @@ class Layout:
         """Whether the values are the last columns, one beside the other."""
         return self.values == tuple(range(len(self.names) - len(self.values), len(self.names)))
 
-    def with_values(self, columns: Sequence[int], **changes: object) -> Layout:
+    def with_values(self, columns: Sequence[int], **changes: Any) -> Layout:
         """Return the same layout with other columns of values."""
-        return replace(self, values=tuple(columns), **changes)  # type: ignore[arg-type]
+        return replace(self, values=tuple(columns), **changes)
 
 
 def split(line: str, delimiter: str) -> list[str]:

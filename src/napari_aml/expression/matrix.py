@@ -181,7 +181,8 @@ class ExpressionMatrix:
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of samples and of genes."""
-        return self.values.shape  # type: ignore[return-value]
+        samples, genes = self.values.shape
+        return samples, genes
 
     def __len__(self) -> int:
         return len(self.samples)

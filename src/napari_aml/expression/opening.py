@@ -6,8 +6,9 @@ import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from napari_aml.expression.errors import ExpressionReadError
 
@@ -110,8 +111,8 @@ class TextFile:
         self._old_ends = b"\r" in head and b"\n" not in head
         self._returns = b"\r" in head
 
-    def _open(self) -> BinaryIO:
-        return gzip.open(self.path) if self.packed else open(self.path, "rb")  # type: ignore[return-value]
+    def _open(self) -> BufferedIOBase:
+        return gzip.GzipFile(self.path) if self.packed else open(self.path, "rb")
 
     def _encoding(self, head: bytes) -> str:
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -145,8 +146,8 @@ class TextFile:
         kept: list[bytes] = []
         with open(self.path, "rb") as disk:
             try:
-                stream = gzip.GzipFile(fileobj=disk) if self.packed else disk
-                for part in self._parts(stream, size):  # type: ignore[arg-type]
+                stream: BufferedIOBase = gzip.GzipFile(fileobj=disk) if self.packed else disk
+                for part in self._parts(stream, size):
                     cut = part.rfind(b"\n") + 1
                     if cut:
                         start = 0
@@ -173,7 +174,7 @@ class TextFile:
         if rest.strip():
             yield (rest + b"\n", 0, len(rest) + 1), self.size
 
-    def _parts(self, stream: BinaryIO, size: int) -> Iterator[bytes]:
+    def _parts(self, stream: BufferedIOBase, size: int) -> Iterator[bytes]:
         if self.encoding == "utf-8":
             stream.read(self._mark)
             parts: Iterator[bytes] = iter(lambda: stream.read(size), b"")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -174,9 +174,9 @@ def prepare_steps(
     )
 
 
-def prepare(matrix: ExpressionMatrix, panel: Sequence[str], **settings: object) -> PreparedSamples:
+def prepare(matrix: ExpressionMatrix, panel: Sequence[str], **settings: Any) -> PreparedSamples:
     """Make a model's rows from samples; `prepare_steps` driven to its end."""
-    return run(prepare_steps(matrix, panel, **settings))  # type: ignore[arg-type]
+    return run(prepare_steps(matrix, panel, **settings))
 
 
 def _fill(part: np.ndarray, there: np.ndarray, reference: np.ndarray) -> np.ndarray:

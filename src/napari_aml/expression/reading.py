@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,9 +97,9 @@ def read_expression_steps(
         raise ExpressionReadError(path, *words) from error
 
 
-def read_expression(path: str | Path, **settings: object) -> ExpressionMatrix:
+def read_expression(path: str | Path, **settings: Any) -> ExpressionMatrix:
     """Read a file of expression values; `read_expression_steps` driven to its end."""
-    return run(read_expression_steps(path, **settings))  # type: ignore[arg-type]
+    return run(read_expression_steps(path, **settings))
 
 
 def _raw_steps(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from napari_aml.expression.errors import CellValueError, ExpressionError, UnitsE
 from napari_aml.expression.grain import FIRST, check_thousands, one_read, one_read_of_logs
 from napari_aml.expression.matrix import Detected
 from napari_aml.expression.threads import in_threads
-from napari_aml.progress import Progress, Steps
+from napari_aml.progress import Progress, Steps, run
 
 if TYPE_CHECKING:
     from napari_aml.expression.summary import Summary
@@ -127,8 +127,8 @@ def facts_of(summary: Summary, rows: Sequence[int]) -> list[Facts]:
     return [Facts(summary.lines, *(float(column[i]) for column in columns)) for i in rows]
 
 
-def _facts_steps(values: np.ndarray, whole: bool) -> Iterator[int | list[Facts]]:
-    """Yield the genes looked at so far, then the facts of every sample. Goes through memory in its own order."""
+def _facts_steps(values: np.ndarray, whole: bool) -> Steps[list[Facts]]:
+    """Look at all values (samples, genes), through memory in its own order; returns the facts of every sample."""
     samples, genes = values.shape
     least, most = np.full(samples, np.inf, np.float32), np.full(samples, -np.inf, np.float32)
     total, positive, round_ones = np.zeros(samples), np.zeros(samples, int), np.zeros(samples, int)
@@ -150,9 +150,9 @@ def _facts_steps(values: np.ndarray, whole: bool) -> Iterator[int | list[Facts]]
             positive += more[0]
             round_ones += more[1]
         if i % 8 == 7:
-            yield i * step
+            yield Progress(i * step, genes, "Finding the units")
     share = np.ones(samples) if whole else round_ones / np.maximum(positive, 1)
-    yield [Facts(genes, *map(float, row)) for row in zip(least, most, share, total, strict=True)]
+    return [Facts(genes, *map(float, row)) for row in zip(least, most, share, total, strict=True)]
 
 
 def judge(values: np.ndarray) -> tuple[Units, str, bool]:
@@ -176,8 +176,8 @@ def judge(values: np.ndarray) -> tuple[Units, str, bool]:
     UnitsError
         Values below zero that no units explain, or the scale of a microarray.
     """
-    *_, facts = _facts_steps(np.asarray(values, np.float32)[None], False)
-    return _judge(facts[0], lambda: values, lambda: values[:FIRST])  # type: ignore[index]
+    (facts,) = run(_facts_steps(np.asarray(values, np.float32)[None], False))
+    return _judge(facts, lambda: values, lambda: values[:FIRST])
 
 
 def _judge(facts: Facts, values: Values, first: Values) -> tuple[Units, str, bool]:
@@ -330,11 +330,7 @@ def detect_units_steps(
         return begun[i] if begun is not None else row(i) if values is None else values[i, :FIRST]
 
     if values is not None:
-        for step in _facts_steps(values, whole):
-            if isinstance(step, int):
-                yield Progress(step, len(genes), "Finding the units")
-            else:
-                facts = step
+        facts = yield from _facts_steps(values, whole)
     unusable: dict[str, str] = {}
     found: dict[tuple[bool, str, float], list[tuple[str, Units, str, bool]]] = defaultdict(list)
     for i, (name, seen) in enumerate(zip(samples, facts, strict=True)):

@@ -235,10 +235,10 @@ def _one_by_one(
             refused = f"only {rates[1]} held-out cells of it"
         elif rates[0] / rates[1] - rates[2] / rates[3] < LEAST_GAP:
             refused = _hardly(rates[0] / rates[1], rates[2] / rates[3])
-        if refused or not leukocytes:
+        if rates is None or refused or not leukocytes:
             rows.append(dict(zip(COLUMNS, (name, observed, nan, nan, nan, refused), strict=True)))
             continue
-        hits, n_true, wrong, n_other = rates  # type: ignore[misc]
+        hits, n_true, wrong, n_other = rates
         x, sure = model.get(members[0], 0), people.get(members[0], 0)
         tpr = rng.beta(hits + 0.5, n_true - hits + 0.5, _DRAWS)
         fpr = rng.beta(wrong + 0.5, n_other - wrong + 0.5, _DRAWS)

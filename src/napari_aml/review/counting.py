@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -211,11 +212,11 @@ def _class_rows(
     ]  # fmt: skip
 
 
-def _sum_rows(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def _sum_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     out = []
     for code, (name, roles) in SUMS.items():
         members = [r for r in rows if Role(str(r["role"])) in roles]
-        sums = {key: sum(int(r[key]) for r in members) for key in ("count", "confirmed")}  # type: ignore[call-overload]
+        sums = {key: sum(int(r[key]) for r in members) for key in ("count", "confirmed")}
         out.append({"code": code, "name": name, "role": "sum", **sums})
     return out
 

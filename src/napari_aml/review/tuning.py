@@ -141,10 +141,9 @@ def _one_steps(
 
 def _fixed_as_far_as_it_goes(config: TrainConfig) -> TrainConfig:
     """Return settings that fix no more stages than leave two to learn."""
-    from timm.models import group_parameters
-
     from napari_aml.classify.network import create
+    from napari_aml.classify.training.engine.building import parameters_by_stage
 
     network = create(config.backbone, 2, config.px, config.backbone_args, "the bundle")
-    last = max(group_parameters(network, network.group_matcher(coarse=True)))  # type: ignore[operator]
+    last = max(parameters_by_stage(network))
     return config.changed(freeze=max(0, min(config.freeze, last - 2)))

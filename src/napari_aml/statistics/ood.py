@@ -153,15 +153,14 @@ class EmbeddingScore:
             names = {"knn": ("reference",), "mahalanobis": ("centre", "centres", "whitening")}[method]
             scales = tuple(float(v) for v in values["scales"])
             held = {name: np.asarray(arrays[name], np.float32) for name in names}
-            made = cls(
-                method, int(values["neighbours"]), float(values["threshold"]), bool(values["uses_energy"]),
-                scales, held,  # type: ignore[arg-type]
-            )  # fmt: skip
+            neighbours, threshold = int(values["neighbours"]), float(values["threshold"])
+            uses_energy = bool(values["uses_energy"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"The entry of the score of likeness is damaged: {error}.", "Fit it anew.") from error
         if len(scales) != 4:
             raise InputError("The score of likeness needs four scales.", "Fit it anew.")
-        return made
+        near, apart, calm, lively = scales
+        return cls(method, neighbours, threshold, uses_energy, (near, apart, calm, lively), held)
 
 
 def energy(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -121,10 +122,10 @@ class SampleMap(QWidget):
         place = np.asarray(self._view.places, float)[self._view.names.index(sample)]
         return self.plot.getViewBox().mapViewToScene(QPointF(*map(float, place)))
 
-    def _on_click(self, event: object) -> None:
-        if self._view is None or event.button() != Qt.MouseButton.LeftButton:  # type: ignore[attr-defined]
+    def _on_click(self, event: Any) -> None:  # pyqtgraph's MouseClickEvent
+        if self._view is None or event.button() != Qt.MouseButton.LeftButton:
             return
-        sample = self.nearest(event.scenePos())  # type: ignore[attr-defined]
+        sample = self.nearest(event.scenePos())
         if sample is not None:
             self.choose(sample)
             self.sampleChosen.emit(sample)
@@ -140,9 +141,9 @@ class SampleMap(QWidget):
         at = int(far.argmin())
         return view.names[at] if far[at] <= _NEAR**2 else None
 
-    def _tip(self, x: float, y: float, data: object) -> str:
+    def _tip(self, x: float, y: float, data: int) -> str:
         view = self._view
-        return "" if view is None else f"{view.names[int(data)]}: {view.groups[int(data)]}"  # type: ignore[call-overload]
+        return "" if view is None else f"{view.names[int(data)]}: {view.groups[int(data)]}"
 
 
 def _plain(text: str) -> str:

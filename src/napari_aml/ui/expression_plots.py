@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtGui import QColor, QPalette
+from qtpy.QtGui import QColor, QPalette, QWheelEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_aml.ui.expression_view import AttributionView, GeneBar, ProbabilityBar
@@ -53,9 +53,9 @@ class PlainPlot(pg.PlotWidget):
         if there and event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
             self.restyle()
 
-    def wheelEvent(self, event: object) -> None:
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the page."""
-        event.ignore()  # type: ignore[attr-defined]
+        event.ignore()
 
 
 class BarPlot(PlainPlot):

@@ -173,8 +173,8 @@ def painted_box(item: Any) -> Box | None:
         return None
     if not boxes:
         return None
-    a = np.array(boxes)
-    return tuple(int(v) for v in (*a[:, :2].min(0), *a[:, 2:].max(0)))  # type: ignore[return-value]
+    y0, x0, y1, x1 = zip(*boxes, strict=True)
+    return min(y0), min(x0), max(y1), max(x1)
 
 
 #: Menu, status bar, and what the controls of a label layer are higher than those of a picture; pixels.

@@ -32,6 +32,7 @@ from napari_aml.viewer.warming import warm_up
 if TYPE_CHECKING:
     from napari_aml.review.project import Added, Project
     from napari_aml.slides import Slide
+    from napari_aml.ui.jobs import Job
     from napari_aml.viewer.dock import SmearReviewWidget
 
 
@@ -65,10 +66,12 @@ class ProjectSession(QObject):
         self.saving = ProjectSaving(self)
         self.readers = ProjectReaders(self)
         self._letters = InTurns(lambda _: None, self)
+        self._reading: Job | None = None
+        self._adding: Job | None = None
         page = self.page
         page.createRequested.connect(lambda path: self._try(self.create, path))
         page.openRequested.connect(lambda path: self._try(self.open, path))
-        page.closeRequested.connect(self.close)
+        page.closeRequested.connect(lambda: self._try(self._on_close_wanted))
         page.addRequested.connect(lambda: self._try(self.add_picture))
         page.slideChosen.connect(lambda slide_id: self._try(self.show_slide, slide_id))
         page.searchRequested.connect(lambda path: self._try(self.search, path))
@@ -91,10 +94,11 @@ class ProjectSession(QObject):
         Raises
         ------
         AmlError
-            When the place is taken or cannot be written.
+            When the place is taken or cannot be written, or a picture is still put into the project that is open.
         """
         from napari_aml.review.project import Project
 
+        self._check_added()
         self._take(Project.create(path, reader=self.state.reader))
         if self.state.analysis is not None and not self.controller.busy:
             self.add_picture()
@@ -109,10 +113,20 @@ class ProjectSession(QObject):
         job.failed.connect(lambda _: self.showing.say())
         job.cancelled.connect(self.showing.say)
 
+    def _on_close_wanted(self) -> None:
+        self._check_added()
+        self.close()
+
+    def _check_added(self) -> None:
+        if self._adding is not None and self._adding.running:
+            raise InputError("A picture is still being put into the project.", "Close the project when that is done.")
+
     def close(self) -> None:
-        """Close the project; layers and cells stay on the screen."""
+        """Close the project; layers and cells stay on the screen, what is being read from it is left."""
         project = self.project
         self.showing.stop()
+        if self._reading is not None and self._reading.running:
+            self.dock.job_bar.cancel()
         self.controller.decider.settle()  # what was said goes into this record, not into the next
         if project is None:
             return
@@ -214,7 +228,7 @@ class ProjectSession(QObject):
                 project.record([d for d in before if d.uid in mine])
             return added
 
-        job = self.dock.job_bar.run(steps, "Adding the picture")
+        self._adding = job = self.dock.job_bar.run(steps, "Adding the picture")
         job.returned.connect(lambda added: self._on_added(added, slide, image))
 
     def _said_before(self, project: Project) -> list[Decision]:
@@ -249,12 +263,8 @@ class ProjectSession(QObject):
             yield Progress(0, 0, "Opening the picture")
             return read_slide(project, slide_id)
 
-        def take(slide: OpenedSlide) -> None:
-            if project is self.project:  # else it was closed meanwhile
-                self.showing.one(slide)
-
-        job = self.dock.job_bar.run(steps, "Opening the picture")
-        job.returned.connect(take)
+        self._reading = job = self.dock.job_bar.run(steps, "Opening the picture")
+        job.returned.connect(self.showing.one)
 
     def _bring_up(self, shown: Any) -> None:
         """Show one of the project's pictures, which lie over each other, and hide the others."""
@@ -273,7 +283,7 @@ class ProjectSession(QObject):
             yield Progress(0, 0, "Looking for pictures")
             return len(project.relink(path))
 
-        job = self.dock.job_bar.run(steps, "Looking for pictures")
+        self._reading = job = self.dock.job_bar.run(steps, "Looking for pictures")
         job.returned.connect(lambda n: self.dock.show_message(f"{n} picture{'' if n == 1 else 's'} found."))
         job.returned.connect(lambda _: self.list_slides())
 

@@ -96,9 +96,8 @@ def test_planted_label_errors_come_first():
 def test_variety_shows_every_group_of_look_alikes_before_any_twice():
     room, truth = blobs(200, spread=0.1)
     ranking = rank(Pool(room), "diverse")
-    from napari_aml.review.queue.variety import groups_of
 
-    group, _ = groups_of(Pool(room))
+    group, _ = room.look_alikes
     n = len(np.unique(group))
     assert len(np.unique(group[ranking.rows[:n]])) == n
     assert set(truth[ranking.rows[:n]]) == {0, 1, 2, 3}

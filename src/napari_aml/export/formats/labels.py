@@ -14,7 +14,11 @@ from napari_aml.export.rasters import label_tiles, write_tiff_steps
 from napari_aml.progress import Steps
 
 if TYPE_CHECKING:
+    from napari_aml.cells.masks import Part
     from napari_aml.review.exchange.curated import Curation
+
+#: The label images of a slide and what their labels are.
+_PARTS: tuple[tuple[Part, str], ...] = (("cell", "whole nucleated cells"), ("nucleus", "nuclei"))
 
 
 def write_steps(curation: Curation, folder: Path, options: ExportOptions) -> Steps[Written]:
@@ -27,10 +31,10 @@ def write_steps(curation: Curation, folder: Path, options: ExportOptions) -> Ste
             remarks.append(f"Slide {slide.slide_id} has no masks, so there is no label image of it.")
             continue
         labels = slide.table["label"].tolist()
-        for i, (part, what) in enumerate((("cell", "whole nucleated cells"), ("nucleus", "nuclei"))):
+        for i, (part, what) in enumerate(_PARTS):
             path = inside / f"{slide.slide_id}_{'cells' if part == 'cell' else 'nuclei'}.tif"
             said = f"Integer labels of {what} of slide {slide.slide_id}, ids as in cells.csv, 0 = background."
-            source = label_tiles(slide.masks, part, labels)  # type: ignore[arg-type]
+            source = label_tiles(slide.masks, part, labels)
             steps = write_tiff_steps(path, source, slide.shape, np.int32, slide.pixel_size_um, said)
             start = 1000 * (2 * number + i) // (2 * len(curation) + 1)
             yield from share(steps, start, start + 1000 // (2 * len(curation) + 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -240,17 +240,19 @@ def logits_of(network: torch.nn.Module, x: np.ndarray, block: int = 512) -> np.n
     return _applied(network, network, x, block)
 
 
-def embeddings_of(network: torch.nn.Module, x: np.ndarray, block: int = 512) -> np.ndarray:
-    """Return the last layer before the classes, float64 (n, d)."""
+def embeddings_of(network: Any, x: np.ndarray, block: int = 512) -> np.ndarray:
+    """Return the last layer before the classes of a network that has `embed`, float64 (n, d)."""
     return _applied(network, network.embed, x, block)
 
 
-def _applied(network: torch.nn.Module, function: object, x: np.ndarray, block: int) -> np.ndarray:
+def _applied(
+    network: torch.nn.Module, function: Callable[[torch.Tensor], torch.Tensor], x: np.ndarray, block: int
+) -> np.ndarray:
     network.eval()
     out = []
     with torch.inference_mode():
         # One row at a time would be slow, and one row must not depend on its neighbours: see `predict`.
         for start in range(0, len(x), block):
             part = torch.from_numpy(np.ascontiguousarray(x[start : start + block], np.float32))
-            out.append(function(part).double().numpy())  # type: ignore[operator]
+            out.append(function(part).double().numpy())
     return np.concatenate(out) if out else np.zeros((0, 0))

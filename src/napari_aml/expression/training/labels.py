@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,11 +69,11 @@ def _barcode(name: str) -> str:
     return found[1].upper() if found else ""
 
 
-def _unique(made: dict[str, str], of: dict[str, str], key: object) -> dict[str, str]:
+def _unique(made: dict[str, str], of: dict[str, str], key: Callable[[str], str]) -> dict[str, str]:
     """Leave out short names that stand for samples with different labels."""
     said: dict[str, set[str]] = {}
     for name, label in of.items():
-        said.setdefault(key(name), set()).add(label)  # type: ignore[operator]
+        said.setdefault(key(name), set()).add(label)
     return {k: v for k, v in made.items() if len(said[k]) == 1}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from napari_aml.analysis import Analysis
+from napari_aml.analysis import cell_table
 from napari_aml.cells.masks import CellMasks
 from napari_aml.cells.table import COLUMNS, Cells, measure
 from napari_aml.classify.predictions import Predictions
@@ -23,6 +23,7 @@ from napari_aml.review.exchange.reading import read_annotations
 from napari_aml.review.final import final_codes
 
 if TYPE_CHECKING:
+    from napari_aml.classify.bundle import ModelBundle
     from napari_aml.review.project import Project
 
 _KEY = "pseudonym_key"
@@ -92,7 +93,7 @@ def curated_slide(project: Project, slide_id: str, reader: str | None = None) ->
 def _without_picture(project: Project, slide_id: str, reader: str | None) -> CuratedSlide:
     entry, cells, said = project.entry(slide_id), project.cells(slide_id), project.predictions(slide_id)
     decisions = [d for d in project.decisions() if d.slide_id == slide_id]
-    table = Analysis(None, cells, said).table()  # type: ignore[arg-type]
+    table = cell_table(cells, said)
     final = final_codes(table, decisions, reader)
     table = table.drop(columns=[c for c in final if c in table]).join(final)
     table["tags"], table["note"] = tags_and_notes(table["uid"], decisions, reader)
@@ -104,7 +105,7 @@ def _without_picture(project: Project, slide_id: str, reader: str | None) -> Cur
     )  # fmt: skip
 
 
-def _bundle_of(project: Project, slide_id: str) -> object:
+def _bundle_of(project: Project, slide_id: str) -> ModelBundle | None:
     from napari_aml.review.project.runs import find_bundle
 
     run = project.cell_store.current(slide_id)
@@ -218,13 +219,12 @@ def _add_steps(
     cells, added = with_new_cells(analysis.cells, incoming, rows)
     fresh = Cells(slide_id, cells.masks.only(added), _rows(cells, added), cells.pixel_size_um, cells.segmenter)
     said, maps = analysis.predictions, analysis.heatmaps
-    if said is not None:
+    if said is not None and analysis.bundle is not None:
         from napari_aml.explain import Heatmaps, classify_and_explain_steps
 
         method, stage = (None, 3) if maps is None else (maps.method, maps.stage)
         told, drawn = yield from classify_and_explain_steps(
-            analysis.slide, fresh, analysis.bundle, device, method, stage,  # type: ignore[arg-type]
-            stain=analysis.stain,
+            analysis.slide, fresh, analysis.bundle, device, method, stage, stain=analysis.stain
         )
         said = Predictions.concatenate([said, told])
         maps = None if maps is None or drawn is None else Heatmaps.concatenate([maps, drawn])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def write_masks(path: Path, masks: CellMasks) -> None:
     """Write masks."""
     labels = list(masks)
     boxes = np.array([masks.boxes[k] for k in labels], np.int32).reshape(-1, 4)
-    patches: Any = masks.patches
+    patches = masks.patches
     if isinstance(patches, StoredPatches):
         data = [patches.compressed(k) for k in labels]
     else:
@@ -90,4 +90,4 @@ def read_masks(path: Path) -> CellMasks:
         where = dict(zip(labels, zip(*boxes.T.tolist(), strict=True), strict=True)) if labels else {}
     patches = StoredPatches(stored, rows, boxes[:, 2:] - boxes[:, :2], {})
     height, width = about["shape"]
-    return CellMasks((height, width), where, patches, int(about["last"]))  # type: ignore[arg-type]
+    return CellMasks((height, width), where, patches, int(about["last"]))

@@ -381,7 +381,7 @@ class Project:
         """
         import pandas as pd
 
-        from napari_aml.analysis import Analysis
+        from napari_aml.analysis import cell_table
         from napari_aml.cells.table import empty_table
         from napari_aml.review.final import final_codes
 
@@ -389,7 +389,7 @@ class Project:
         for slide_id in [e.slide_id for e in self.slides()] if slide_ids is None else slide_ids:
             if self.has_cells(slide_id):
                 said = self.cell_store.predictions(slide_id, embedding=False)
-                tables.append(Analysis(None, self.cells(slide_id), said).table())  # type: ignore[arg-type]
+                tables.append(cell_table(self.cells(slide_id), said))
         whole = pd.concat(tables, ignore_index=True) if tables else empty_table()
         words = final_codes(whole, self.decisions(), reader)
         return pd.concat([whole.drop(columns=words.columns, errors="ignore"), words], axis=1)

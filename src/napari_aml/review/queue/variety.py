@@ -10,12 +10,6 @@ from napari_aml.review.queue.pool import Pool
 from napari_aml.review.queue.ranking import Ranking, percent
 from napari_aml.taxonomy import cell_class
 
-#: Groups that the embeddings of a pool are divided into, at most; one group to `_EACH` cells at least.
-_GROUPS, _EACH = 64, 8
-#: Cells that the groups are found on; the others join the nearest one.
-_FOUND_ON = 4000
-#: Directions of the embedding that groups are found in.
-_DIRECTIONS = 32
 #: A class is rare when fewer than this share of the cells is expected to be of it.
 RARE = 0.03
 
@@ -27,7 +21,7 @@ def diverse_steps(pool: Pool) -> Steps[Ranking]:
     the smaller (after TypiClust, Hacohen et al. 2022, arXiv 2202.02794).
     """
     yield Progress(0, 2, "Grouping look-alikes")
-    group, distance = groups_of(pool)
+    group, distance = pool.room.look_alikes
     yield Progress(1, 2, "Choosing typical cells")
     n_groups = int(group.max()) + 1 if len(group) else 0
     size = np.bincount(group, minlength=n_groups)
@@ -49,41 +43,6 @@ def diverse_steps(pool: Pool) -> Steps[Ranking]:
         return f"typical of {size[g]} look-alikes, {known}"
 
     return Ranking("diverse", pool.room.uids, order, scores, why)
-
-
-def groups_of(pool: Pool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the group of each cell, int (n,), and its distance from the group's centre, float (n,).
-
-    They depend on the embeddings alone and are found once a pool of cells.
-    """
-    room = pool.room
-    kept = getattr(room, "_groups_of_look_alikes", None)
-    if kept is None:
-        kept = _find_groups(room.embedding, room.scale)
-        room._groups_of_look_alikes = kept  # type: ignore[attr-defined]
-    return kept
-
-
-def _find_groups(embedding: np.ndarray, scale) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.cluster import KMeans
-
-    n = len(embedding)
-    if n == 0:
-        return np.zeros(0, np.int64), np.zeros(0)
-    k = int(min(_GROUPS, max(1, n // _EACH)))
-    sample = np.unique(np.linspace(0, n - 1, min(n, _FOUND_ON)).astype(int))
-    seen = scale(embedding[sample])
-    _, vectors = np.linalg.eigh(seen.T @ seen)
-    axes = vectors[:, ::-1][:, :_DIRECTIONS].astype(np.float32)
-    found = KMeans(k, n_init=1, max_iter=30, random_state=0).fit(seen @ axes)
-    centres = found.cluster_centers_.astype(np.float32)
-    group, distance = np.empty(n, np.int64), np.empty(n)
-    for start in range(0, n, 20_000):
-        z = scale(embedding[start : start + 20_000]) @ axes
-        apart = (z**2).sum(1, keepdims=True) - 2 * z @ centres.T + (centres**2).sum(1)
-        group[start : start + len(z)] = apart.argmin(1)
-        distance[start : start + len(z)] = np.sqrt(np.maximum(apart.min(1), 0))
-    return group, distance
 
 
 def rare_steps(pool: Pool) -> Steps[Ranking]:

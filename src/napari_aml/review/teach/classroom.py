@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from napari_aml.errors import InputError
 from napari_aml.progress import Progress, Steps
 from napari_aml.review.teach.head import FLOOR, Head, Scale, choose_pull, fit_head, log_probabilities, out_of_fold
+from napari_aml.review.teach.look_alikes import group_look_alikes
 
 if TYPE_CHECKING:
     from napari_aml.classify.predictions import Predictions
@@ -162,7 +164,6 @@ class Classroom:
     probabilities: np.ndarray
     groups: np.ndarray | None = None
     _row: dict[str, int] = field(default_factory=dict, init=False, repr=False)
-    _scale: Scale | None = field(default=None, init=False, repr=False)
     _offset: np.ndarray | None = field(default=None, init=False, repr=False)
     _last: tuple[int, float, Head] | None = field(default=None, init=False, repr=False)
 
@@ -222,12 +223,15 @@ class Classroom:
             self._offset = np.hstack([said, missing]) if missing.size else said
         return self._offset
 
-    @property
+    @cached_property
     def scale(self) -> Scale:
         """Centre and spread of the pool's embeddings, measured once."""
-        if self._scale is None:
-            self._scale = Scale.of(self.embedding)
-        return self._scale
+        return Scale.of(self.embedding)
+
+    @cached_property
+    def look_alikes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Groups of cells that the model finds alike, found once; see `group_look_alikes`."""
+        return group_look_alikes(self.embedding, self.scale)
 
     def pull_for(self, rows: np.ndarray, targets: np.ndarray, offset: np.ndarray) -> tuple[float, Head | None]:
         """Return how strongly a head is held to the model, and an earlier head to go on from."""

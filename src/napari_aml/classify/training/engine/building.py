@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,11 +153,9 @@ def freeze(network: torch.nn.Module, stages: int) -> None:
     InputError
         When nothing but the head would be left to learn.
     """
-    from timm.models import group_parameters
-
     from napari_aml._torch import torch
 
-    groups = group_parameters(network, network.group_matcher(coarse=True))  # type: ignore[operator]
+    groups = parameters_by_stage(network)
     last = max(groups)
     if stages >= last:
         raise InputError(f"Of {last} stages {stages} are to be fixed: nothing is left to learn.", "Lower freeze.")
@@ -168,7 +167,19 @@ def freeze(network: torch.nn.Module, stages: int) -> None:
     for name, module in network.named_modules():
         if isinstance(module, norm) and any(f"{name}.{kind}" in fixed for kind in ("weight", "bias")):
             module.eval()
-            module.train = lambda mode=True, module=module: module  # type: ignore[method-assign,misc]
+            module.train = partial(_stay, module)  # type: ignore[method-assign,assignment]
+
+
+def parameters_by_stage(network: Any) -> dict[int, list[str]]:
+    """Return the names of a timm network's parameters by the number of their stage, the head's last."""
+    from timm.models import group_parameters
+
+    return group_parameters(network, network.group_matcher(coarse=True))
+
+
+def _stay(module: torch.nn.Module, mode: bool = True) -> torch.nn.Module:
+    """Leave a fixed layer as it is when its network is told to train."""
+    return module
 
 
 def warm_start(network: torch.nn.Module, start: ModelBundle, codes: tuple[str, ...]) -> list[str]:
