@@ -89,7 +89,7 @@ def test_a_run_that_was_closed_goes_on_to_the_very_same_result(easy, tmp_path, s
 
 
 COMMAND = [sys.executable, "-m", "napari_aml.cli", "train"]
-LONG = tiny(epochs=30, drop_path=0.1, augmentation="standard", swa=0.25, checkpoint_minutes=0.0001)
+LONG = tiny(epochs=12, drop_path=0.1, augmentation="standard", swa=0.25, checkpoint_minutes=0.0001)
 
 
 def _spawn(dataset, out: Path) -> subprocess.Popen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QThreadPool
@@ -12,6 +14,15 @@ from napari_aml.analysis import Analysis
 from napari_aml.review.decisions import Decision
 from napari_aml.review.project import Project
 from napari_aml.slides import ArraySlide, PixelSize
+
+
+@pytest.fixture(scope="session", autouse=True)
+def frozen():
+    """What the tests before have imported is no garbage: napari's fixture looks for it four times a window."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

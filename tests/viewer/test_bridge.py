@@ -42,6 +42,18 @@ def test_the_layers_lie_over_the_picture_in_order(scene):
     assert viewer.layers.selection.active is bridge.layer("cells")
 
 
+def test_the_layers_go_together(scene):
+    """Napari collects garbage at the end of each removal, in a large program for over half a second."""
+    viewer, _, bridge = scene
+    ends = []
+    viewer.layers.events.end_batch.connect(lambda: ends.append(names(viewer)))
+    bridge.anchor(viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="another"))
+    assert names(viewer) == ["field", "another"]
+    assert ends.count(["field", "another"]) == 1, ends
+    bridge.clear()
+    assert len(ends) == 1, ends
+
+
 def test_every_cell_has_its_label_its_class_and_its_name(scene, analysis):
     _, state, bridge = scene
     cells, classes, points = bridge.layer("cells"), bridge.layer("classes"), bridge.layer("names")
