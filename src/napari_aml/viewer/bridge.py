@@ -114,11 +114,7 @@ class ReviewBridge:
         self._classes.clear()
 
     def _drop(self, *names: str) -> None:
-        gone = [layer for name in names if (layer := self.layer(name)) is not None]
-        if gone:
-            with self.viewer.layers.batched_update():  # napari looks for garbage (up to 0.7 s) once, not after each
-                for layer in gone:
-                    self.viewer.layers.remove(layer)
+        look.remove_together(self.viewer.layers, [x for x in map(self.layer, names) if x is not None])
         for name in names:
             self._layers.pop(name, None)
 

@@ -1,4 +1,4 @@
-"""The result layers: how each is called, made and looks. Values and colours here; when they change, in `bridge`."""
+"""The result layers: how each is called, made, looks and goes. Values and colours here; when they change, in `bridge`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from napari_aml.taxonomy import CLASSES, cell_class
 from napari_aml.viewer.private import quick_contours, without_tools
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.components import LayerList
     from napari.layers import Image, Labels, Layer, Points
     from napari.utils.colormaps import CyclicLabelColormap
 
@@ -137,3 +140,11 @@ def make_names(image: Layer) -> Points:
     )  # fmt: skip
     layer.editable = False
     return layer
+
+
+def remove_together(there: LayerList, gone: Sequence[Layer]) -> None:
+    """Remove layers in one go: napari collects garbage (0.7 s with all libraries in memory) once, not after each."""
+    if gone:
+        with there.batched_update():
+            for layer in gone:
+                there.remove(layer)
