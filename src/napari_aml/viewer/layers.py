@@ -1,4 +1,4 @@
-"""The result layers: how each is called, made, looks and goes. Values and colours here; when they change, in `bridge`."""
+"""The result layers: how each is called, made, looks and goes. Values and colours here; when, in `bridge`."""
 
 from __future__ import annotations
 
