@@ -93,6 +93,19 @@ def test_a_large_slide_is_looked_at_while_its_heatmaps_go(make_dock, monkeypatch
     assert dock.controller.bridge.layer(look.HEATMAP) is None and not dock.said
 
 
+def held_up(monkeypatch, owner, name):
+    """Let a method wait in its thread; returns what is set when it waits, and what lets it go on."""
+    true, waits, go = getattr(owner, name), threading.Event(), threading.Event()
+
+    def wait(*arguments):
+        waits.set()
+        assert go.wait(30)
+        return true(*arguments)
+
+    monkeypatch.setattr(owner, name, wait)
+    return waits, go
+
+
 def test_a_project_is_closed_while_its_readers_are_compared(make_dock, qtbot, filled):
     dock = make_dock()
     opened(qtbot, dock, filled)
@@ -131,17 +144,9 @@ def test_a_project_is_closed_while_one_of_its_slides_is_opened(make_dock, qtbot,
 
 def test_a_project_is_closed_while_pictures_of_it_are_looked_for(make_dock, qtbot, filled, monkeypatch, tmp_path):
     """The search fails in its thread once the record is closed; nobody asked for it any more."""
-    looking, go = threading.Event(), threading.Event()
     dock = make_dock()
     project = opened(qtbot, dock, filled)
-    relink = type(project).relink
-
-    def look_and_wait(*arguments):
-        looking.set()
-        assert go.wait(30)
-        return relink(*arguments)
-
-    monkeypatch.setattr(type(project), "relink", look_and_wait)
+    looking, go = held_up(monkeypatch, type(project), "relink")
     dock.project.page.searchRequested.emit(str(tmp_path))
     qtbot.waitUntil(looking.is_set, timeout=30_000)
     dock.project.page.close_button.click()
@@ -152,17 +157,9 @@ def test_a_project_is_closed_while_pictures_of_it_are_looked_for(make_dock, qtbo
 
 
 def test_a_project_is_not_closed_while_a_picture_goes_into_it(make_dock, qtbot, filled, monkeypatch, tmp_path):
-    adding, go = threading.Event(), threading.Event()
     dock = make_dock()
     project = opened(qtbot, dock, filled)
-    add = type(project).add_slide
-
-    def add_and_wait(*arguments):
-        adding.set()
-        assert go.wait(30)
-        return add(*arguments)
-
-    monkeypatch.setattr(type(project), "add_slide", add_and_wait)
+    adding, go = held_up(monkeypatch, type(project), "add_slide")
     page = dock.project.page
     page.add_button.click()
     qtbot.waitUntil(adding.is_set, timeout=30_000)
