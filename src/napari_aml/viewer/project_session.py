@@ -119,7 +119,7 @@ class ProjectSession(QObject):
 
     def _check_added(self) -> None:
         if self._adding is not None and self._adding.running:
-            raise InputError("A picture is still being put into the project.", "Close the project when that is done.")
+            raise InputError("A picture is still being put into the project.", "Wait until that is done.")
 
     def close(self) -> None:
         """Close the project; layers and cells stay on the screen, what is being read from it is left."""
